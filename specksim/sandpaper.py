@@ -1,0 +1,238 @@
+"""Sandpaper: grains, their projected thickness, and the speckle they make.
+
+Grains are random convex polyhedra of 12 to 16 faces with lognormal diameters. One sheet holds one layer:
+it is cut into as many cells as it has grains, each grain lies at a random place in its own cell.
+The fields are periodic, so that a frame may be cut anywhere.
+"""
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+
+from specksim import materials
+from specksim.compiled import kernel
+from specksim.convex import add_convex, affine_planes, chord
+from specksim.optics.waves import binned_intensity, fresnel_propagate, transmitted_wave
+from specksim.setups import Setup
+
+_FACES = (12, 16)
+_OUTLINE_ROWS = 48  # chords that measure the area of a grain's outline: 0.1 % of the area
+_MAX_ALIASED = 0.015
+
+
+@dataclass(frozen=True)
+class Grains:
+    """The grains of all sheets over a periodic area.
+
+    Attributes
+    ----------
+    planes : (n, 16, 4) float64
+        Faces of each grain around its centre, see `convex.affine_planes`; lengths in m. Grains with fewer
+        faces repeat their last one.
+    centre_m : (n, 2) float64
+        (y, x) of each grain, m.
+    area_m2 : (n,) float64
+        Area of each grain's outline as seen along the beam, m².
+    size_m : (float, float)
+        Height and width of the periodic area, m.
+    """
+
+    planes: np.ndarray
+    centre_m: np.ndarray
+    area_m2: np.ndarray
+    size_m: tuple[float, float]
+
+
+def draw_grains(setup: Setup, size_m: tuple[float, float], rng: np.random.Generator) -> Grains:
+    """Draw the grains of all sheets of a setup's diffuser over a periodic area in the object plane.
+
+    The diameter of a grain is that of a circle of the area of its outline. The number of grains follows
+    from the coverage: area of all outlines = coverage × area of the sheet, on average.
+
+    Parameters
+    ----------
+    setup : Setup
+    size_m : (float, float)
+        Height and width of the area, m.
+    rng : numpy.random.Generator
+
+    Returns
+    -------
+    Grains
+    """
+    diffuser = setup.diffuser
+    median = diffuser.grain_size_um * 1e-6 * setup.diffuser_magnification
+    mean_area = math.pi / 4 * median**2 * math.exp(2 * diffuser.grain_sigma**2)
+    sheets = [
+        _place_grains(size_m, diffuser.coverage * size_m[0] * size_m[1] / mean_area, rng)
+        for _ in range(diffuser.sheets)
+    ]
+    centre = np.concatenate(sheets)
+    diameter = median * np.exp(diffuser.grain_sigma * rng.standard_normal(len(centre)))
+    planes = _unit_grains(len(centre), rng)
+    # a grain's planes are scaled sideways to its diameter in the object plane, and along the beam to its
+    # true thickness, which a diverging beam does not magnify
+    planes[..., 0] *= diameter[:, None] / setup.diffuser_magnification
+    planes[..., 1:3] /= setup.diffuser_magnification
+    return Grains(planes, centre, math.pi / 4 * diameter**2, size_m)
+
+
+def _place_grains(size_m: tuple[float, float], number: float, rng: np.random.Generator) -> np.ndarray:
+    """(y, x) of about `number` grains, one at a random place in each cell of a grid."""
+    rows = max(1, round(math.sqrt(number * size_m[0] / size_m[1])))
+    columns = max(1, round(number / rows))
+    cell = np.stack(np.meshgrid(np.arange(rows), np.arange(columns), indexing="ij"), axis=-1)
+    place = (cell + rng.random(cell.shape)) / (rows, columns) * size_m
+    return (place + rng.random(2) * size_m).reshape(-1, 2) % size_m
+
+
+def _unit_grains(number: int, rng: np.random.Generator) -> np.ndarray:
+    """Faces of random polyhedra whose outlines have the area of a circle of diameter 1."""
+    most = _FACES[1]
+    faces = rng.integers(_FACES[0], most + 1, number)
+    k = np.minimum(np.arange(most), faces[:, None] - 1)
+    # directions spread evenly over the sphere (a Fibonacci lattice), jittered and turned at random:
+    # evenly, so that every grain is closed
+    z = 1.0 - (2.0 * k + 1.0) / faces[:, None]
+    turn = math.pi * (3.0 - math.sqrt(5.0)) * k
+    radius = np.sqrt(1.0 - z * z)
+    directions = np.stack([radius * np.cos(turn), radius * np.sin(turn), z], axis=-1)
+    directions += 0.25 * np.take_along_axis(rng.standard_normal((number, most, 3)), k[..., None], axis=1)
+    directions /= np.linalg.norm(directions, axis=-1, keepdims=True)
+    directions = np.einsum("nij,nkj->nki", _random_rotations(number, rng), directions)
+    offsets = np.take_along_axis(rng.uniform(0.8, 1.2, (number, most)), k, axis=1)
+    planes = affine_planes(directions, offsets)
+    area = np.array([_outline_area(grain, 4.0, _OUTLINE_ROWS) for grain in planes])
+    planes[..., 0] *= np.sqrt(math.pi / 4 / area)[:, None]
+    return planes
+
+
+def _random_rotations(number: int, rng: np.random.Generator) -> np.ndarray:
+    """Rotation matrices, (number, 3, 3), uniform over all rotations (from random unit quaternions)."""
+    q = rng.standard_normal((number, 4))
+    w, x, y, z = (q / np.linalg.norm(q, axis=1, keepdims=True)).T
+    rows = [
+        [1 - 2 * (y * y + z * z), 2 * (x * y - w * z), 2 * (x * z + w * y)],
+        [2 * (x * y + w * z), 1 - 2 * (x * x + z * z), 2 * (y * z - w * x)],
+        [2 * (x * z - w * y), 2 * (y * z + w * x), 1 - 2 * (x * x + y * y)],
+    ]
+    return np.moveaxis(np.array(rows), -1, 0)
+
+
+@kernel
+def _outline_area(planes, reach, rows):
+    """Area on which a polyhedron has thickness, by chords at `rows` heights within its own extent."""
+    extent = np.zeros(2)
+    for side in range(2):  # bisect for the outermost row that the grain touches
+        inside, outside = 0.0, reach if side else -reach
+        for _ in range(20):
+            y = 0.5 * (inside + outside)
+            low, high = chord(planes, y)
+            if low < high:
+                inside = y
+            else:
+                outside = y
+        extent[side] = inside
+    step = (extent[1] - extent[0]) / rows
+    total = 0.0
+    for row in range(rows):
+        low, high = chord(planes, extent[0] + (row + 0.5) * step)
+        total += max(high - low, 0.0)
+    return total * step
+
+
+def project_grains(grains: Grains, shape: tuple[int, int]) -> np.ndarray:
+    """Thickness of all sheets along the beam, (rows, columns) float32, m, periodic on both axes."""
+    thickness = np.zeros(shape, np.float32)
+    _project(thickness, grains.planes, grains.centre_m, grains.size_m[0] / shape[0])
+    return thickness
+
+
+@kernel
+def _project(thickness, planes, centres, pitch):
+    for k in range(planes.shape[0]):
+        add_convex(thickness, planes[k], centres[k, 0], centres[k, 1], 0.0, 0.0, pitch, 1.0, True)
+
+
+@dataclass(frozen=True)
+class SpeckleField:
+    """A periodic speckle field in the object plane.
+
+    Attributes
+    ----------
+    intensity : (rows, columns) float32
+        Wave-optical intensity at the detector's distance on the ray grid, relative to its mean.
+    transmission : float
+        Mean intensity behind the sandpaper relative to the beam ahead of it.
+    """
+
+    intensity: np.ndarray
+    transmission: float
+
+
+def field_shape(setup: Setup) -> tuple[int, int]:
+    """Shape of a setup's speckle fields on the ray grid: twice the frame along each axis."""
+    rays = setup.numerics.oversampling
+    return 2 * setup.detector.rows * rays, 2 * setup.detector.columns * rays
+
+
+def simulate_field(setup: Setup, rng: np.random.Generator) -> SpeckleField:
+    """Draw a sandpaper and propagate the wave behind it to the detector.
+
+    Parameters
+    ----------
+    setup : Setup
+    rng : numpy.random.Generator
+
+    Returns
+    -------
+    SpeckleField
+
+    Raises
+    ------
+    ValueError
+        If more than 1.5 % of neighbouring samples differ by more than π in phase: the speckle would alias.
+    """
+    shape = field_shape(setup)
+    pitch = setup.ray_pitch_m
+    grains = draw_grains(setup, (shape[0] * pitch, shape[1] * pitch), rng)
+    factor = setup.waves_per_ray
+    thickness = project_grains(grains, (shape[0] * factor, shape[1] * factor))
+    delta, beta = materials.refractive_index(
+        setup.diffuser.material, setup.beam.energy_kev, setup.diffuser.density_g_cm3
+    )
+    k = setup.wavenumber_per_m
+    _refuse_aliasing(setup, thickness, k * delta)
+    wave = transmitted_wave(thickness, delta, beta, k)
+    del thickness
+    distance = setup.diffuser_distance_m + setup.effective_distance_m
+    wave = fresnel_propagate(wave, setup.wave_pitch_m, distance, setup.wavelength_m)
+    intensity = np.empty(shape, np.float32)
+    binned_intensity(wave, factor, intensity)
+    mean = float(intensity.mean(dtype=np.float64))
+    intensity /= np.float32(mean)
+    return SpeckleField(intensity, mean)
+
+
+def _refuse_aliasing(setup: Setup, thickness_m: np.ndarray, phase_per_m: float) -> None:
+    share = _steep_share(thickness_m, math.pi / phase_per_m)
+    if share > _MAX_ALIASED:
+        raise ValueError(
+            f"the sandpaper's phase is too steep for the wave grid: {100 * share:.1f} % of neighbouring "
+            f"samples differ by more than π (limit {100 * _MAX_ALIASED:g} %) with "
+            f"{setup.diffuser.sheets} sheets of {setup.diffuser.grain_size_um:g} µm grains at a pitch of "
+            f"{setup.wave_pitch_m * 1e6:.3g} µm; lower numerics.wave_pitch_um, or use fewer sheets"
+        )
+
+
+@kernel
+def _steep_share(thickness, limit):
+    """Share of neighbours, along both axes, whose thickness differs by more than `limit`."""
+    steep = 0
+    rows, columns = thickness.shape
+    for i in range(rows - 1):
+        for j in range(columns - 1):
+            here = thickness[i, j]
+            steep += int(abs(thickness[i, j + 1] - here) > limit) + int(abs(thickness[i + 1, j] - here) > limit)
+    return steep / (2.0 * (rows - 1) * (columns - 1))

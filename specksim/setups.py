@@ -1,0 +1,369 @@
+"""The description of a beamline: a tree of frozen, checked dataclasses, read from and written to TOML."""
+
+import dataclasses
+import difflib
+import math
+import tomllib
+from dataclasses import dataclass, field
+from importlib import resources
+from pathlib import Path
+from typing import Any, Self
+
+from specksim import materials
+from specksim.grid import Grid
+
+DEFAULT = "imbl-28kev"
+"""Preset from which a partial TOML file takes what it leaves out."""
+
+
+def _key(default: Any, meaning: str, rule: str = "") -> Any:
+    """Field of a setup part; `rule` is a chain like `"> 0, finite"` (see `_RULES`)."""
+    return field(default=default, metadata={"meaning": meaning, "rule": rule})
+
+
+_RULES = {
+    "> 0": lambda value: value > 0,
+    ">= 0": lambda value: value >= 0,
+    ">= 1": lambda value: value >= 1,
+    ">= 2": lambda value: value >= 2,
+    ">= 16": lambda value: value >= 16,
+    "<= 1": lambda value: value <= 1,
+    "<= 16": lambda value: value <= 16,
+    "finite": math.isfinite,
+    "within 1..200 keV": lambda value: 1 <= value <= 200,
+}
+
+
+class _Part:
+    """Checks every field of a part on construction: type first, then the field's rule."""
+
+    def __post_init__(self) -> None:
+        for item in dataclasses.fields(self):  # type: ignore[arg-type]
+            path = f"{type(self).__name__.lower()}.{item.name}"
+            value = _typed(path, getattr(self, item.name), type(item.default))
+            object.__setattr__(self, item.name, value)
+            for rule in filter(None, item.metadata["rule"].split(", ")):
+                if not _RULES[rule](value):
+                    raise ValueError(f"{path} must be {item.metadata['rule']}, got {value!r}")
+
+
+def _typed(path: str, value: Any, kind: type) -> Any:
+    """`value` as `kind`; an integer will do for a float, nothing else is converted."""
+    if kind is float and type(value) is int:
+        value = float(value)
+    if type(value) is not kind or value != value:
+        name = {float: "a number", int: "an integer", str: "a string"}[kind]
+        raise ValueError(f"{path} must be {name}, got {value!r}")
+    return value
+
+
+@dataclass(frozen=True)
+class Beam(_Part):
+    """The X-ray beam. All fields are checked on construction (ValueError)."""
+
+    energy_kev: float = _key(28.0, "photon energy, keV", "within 1..200 keV")
+    source_to_sample_m: float = _key(math.inf, "source to sample, m; inf: parallel beam", "> 0")
+    source_fwhm_um: float = _key(0.0, "size of the source (FWHM), µm", ">= 0, finite")
+
+
+@dataclass(frozen=True)
+class Diffuser(_Part):
+    """Sheets of sandpaper in contact with each other. All fields are checked on construction."""
+
+    material: str = _key("SiC", "material of the grains: a name or a formula")
+    density_g_cm3: float = _key(3.21, "density of the grains, g/cm³", "> 0, finite")
+    grain_size_um: float = _key(125.0, "median diameter of the grains' outlines, µm", "> 0, finite")
+    grain_sigma: float = _key(0.2, "standard deviation of ln(diameter)", ">= 0, <= 1")
+    coverage: float = _key(0.7, "area of all grains / area of the sheet: 0.5 open coat, 0.95 closed", "> 0, <= 1")
+    sheets: int = _key(4, "number of independent sheets", ">= 1")
+    diffuser_to_sample_m: float = _key(0.0, "sheets upstream of the sample by, m", ">= 0, finite")
+
+
+@dataclass(frozen=True)
+class Propagation(_Part):
+    """From the sample to the detector."""
+
+    sample_to_detector_m: float = _key(2.0, "sample to detector, m", "> 0, finite")
+
+
+@dataclass(frozen=True)
+class Detector(_Part):
+    """The detector: blur, pixels, photon noise. All fields are checked on construction."""
+
+    pixel_size_um: float = _key(9.9, "pixel size on the detector, µm", "> 0, finite")
+    rows: int = _key(256, "rows of a frame", ">= 16")
+    columns: int = _key(256, "columns of a frame", ">= 16")
+    psf_sigma_px: float = _key(0.5, "Gaussian blur (sigma) ahead of the pixels, pixels", ">= 0, finite")
+    photons_per_pixel: float = _key(2000.0, "mean count of the reference; inf: no noise", "> 0")
+
+
+@dataclass(frozen=True)
+class Numerics(_Part):
+    """Sampling of the simulation. All fields are checked on construction."""
+
+    oversampling: int = _key(4, "rays per detector pixel and axis", ">= 2, <= 16")
+    wave_pitch_um: float = _key(1.25, "upper limit of the wave grid's pitch in the object plane, µm", "> 0, finite")
+    pairs_per_field: int = _key(75, "consecutive pairs that share one sandpaper field, and one shard", ">= 1")
+
+
+@dataclass(frozen=True)
+class Setup:
+    """A beamline: everything a simulation needs but the object.
+
+    Attributes
+    ----------
+    beam, diffuser, propagation, detector, numerics
+        The parts, one a TOML table.
+
+    Raises
+    ------
+    ValueError
+        If a value breaks its rule, or the distances contradict each other.
+    """
+
+    beam: Beam = Beam()
+    diffuser: Diffuser = Diffuser()
+    propagation: Propagation = Propagation()
+    detector: Detector = Detector()
+    numerics: Numerics = Numerics()
+
+    def __post_init__(self) -> None:
+        for name, kind in _PARTS.items():
+            if not isinstance(getattr(self, name), kind):
+                raise TypeError(f"{name} must be a {kind.__name__}, got {getattr(self, name)!r}")
+        try:
+            materials.find_material(self.diffuser.material, self.diffuser.density_g_cm3)
+        except ValueError as error:
+            raise ValueError(f"diffuser.material: {error}") from None
+        source, upstream = self.beam.source_to_sample_m, self.diffuser.diffuser_to_sample_m
+        if upstream >= source:
+            raise ValueError(
+                "diffuser.diffuser_to_sample_m must be smaller than beam.source_to_sample_m "
+                f"(the diffuser stands between source and sample), got {upstream} m and {source} m"
+            )
+
+    # ---- geometry of the beam -------------------------------------------------------------------
+
+    @property
+    def magnification(self) -> float:
+        """M = (z1 + z2) / z1 from the sample to the detector; 1 in a parallel beam."""
+        return 1.0 + self.propagation.sample_to_detector_m / self.beam.source_to_sample_m
+
+    @property
+    def effective_distance_m(self) -> float:
+        """Distance z2 / M by which a wave propagates on the object-plane grid, m."""
+        return self.propagation.sample_to_detector_m / self.magnification
+
+    @property
+    def diffuser_magnification(self) -> float:
+        """Size of the diffuser's shadow in the object plane, z1 / (z1 − a); 1 in a parallel beam."""
+        return 1.0 / (1.0 - self.diffuser.diffuser_to_sample_m / self.beam.source_to_sample_m)
+
+    @property
+    def diffuser_distance_m(self) -> float:
+        """Distance from diffuser to sample on the object-plane grid, a · z1 / (z1 − a), m."""
+        return self.diffuser.diffuser_to_sample_m * self.diffuser_magnification
+
+    @property
+    def object_pixel_m(self) -> float:
+        """Detector pixel projected into the object plane, p / M, m."""
+        return self.detector.pixel_size_um * 1e-6 / self.magnification
+
+    @property
+    def wavelength_m(self) -> float:
+        """Wavelength, m."""
+        return materials.wavelength_m(self.beam.energy_kev)
+
+    @property
+    def wavenumber_per_m(self) -> float:
+        """k = 2π/λ, 1/m."""
+        return materials.wavenumber_per_m(self.beam.energy_kev)
+
+    # ---- blur and sampling ----------------------------------------------------------------------
+
+    @property
+    def source_blur_px(self) -> float:
+        """Penumbra of the object on the detector (sigma), s · z2 / z1, detector pixels."""
+        spread = self.propagation.sample_to_detector_m / self.beam.source_to_sample_m
+        return _fwhm_to_sigma(self.beam.source_fwhm_um * spread) / self.detector.pixel_size_um
+
+    @property
+    def diffuser_blur_px(self) -> float:
+        """Penumbra of the speckle on the detector (sigma), s · (a + z2) / (z1 − a), detector pixels."""
+        upstream = self.diffuser.diffuser_to_sample_m
+        behind = upstream + self.propagation.sample_to_detector_m
+        spread = behind / (self.beam.source_to_sample_m - upstream)
+        return _fwhm_to_sigma(self.beam.source_fwhm_um * spread) / self.detector.pixel_size_um
+
+    @property
+    def blur_px(self) -> float:
+        """Blur of everything behind the sample (sigma): detector and penumbra, detector pixels."""
+        return math.hypot(self.detector.psf_sigma_px, self.source_blur_px)
+
+    @property
+    def ray_pitch_m(self) -> float:
+        """Distance between rays in the object plane, m."""
+        return self.object_pixel_m / self.numerics.oversampling
+
+    @property
+    def waves_per_ray(self) -> int:
+        """Wave samples per ray and axis: the fewest that keep the wave pitch within its limit."""
+        return math.ceil(self.ray_pitch_m / (self.numerics.wave_pitch_um * 1e-6) - 1e-9)
+
+    @property
+    def wave_pitch_m(self) -> float:
+        """Pitch of the wave grid in the object plane, m."""
+        return self.ray_pitch_m / self.waves_per_ray
+
+    def ray_nodes(self, margin_px: int) -> Grid:
+        """Corners of the ray grid's cells over the frame and `margin_px` detector pixels around it."""
+        rays = self.numerics.oversampling
+        return Grid(
+            (self.detector.rows + 2 * margin_px) * rays + 1,
+            (self.detector.columns + 2 * margin_px) * rays + 1,
+            self.ray_pitch_m,
+        )
+
+    # ---- TOML -----------------------------------------------------------------------------------
+
+    @classmethod
+    def load(cls, source: str | Path) -> Self:
+        """Read a preset or a TOML file.
+
+        Parameters
+        ----------
+        source : str or Path
+            Name of a preset (`presets()` lists them), or path of a TOML file ending in `.toml`.
+
+        Raises
+        ------
+        ValueError
+            If the preset is unknown or the file is not a valid setup; names file, key, rule and value.
+        OSError
+            If the file cannot be read.
+        """
+        if str(source).endswith(".toml"):
+            return cls.from_toml(Path(source).read_text(encoding="utf-8"), origin=str(source))
+        if source not in presets():
+            raise ValueError(f"unknown setup {str(source)!r}{_nearest(str(source), presets())}")
+        text = resources.files("specksim").joinpath("presets", f"{source}.toml").read_text(encoding="utf-8")
+        return cls.from_toml(text, origin=f"preset {source}")
+
+    @classmethod
+    def from_toml(cls, text: str, origin: str = "setup") -> Self:
+        """Read a setup from TOML text; what it leaves out comes from its `base` or the default preset.
+
+        Raises
+        ------
+        ValueError
+            If the text is not TOML or not a valid setup; the message begins with `origin`.
+        """
+        try:
+            tree = tomllib.loads(text)
+            base = tree.pop("base", None)
+            if base is not None and base not in presets():
+                raise ValueError(f"base must be a preset, got {base!r}{_nearest(str(base), presets())}")
+            start = cls() if base is None else cls.load(base)
+            return start._updated(tree)
+        except ValueError as error:
+            raise ValueError(f"{origin}: {error}") from None
+
+    def with_values(self, **values: Any) -> Self:
+        """A copy with some values replaced, written `section__key=value`.
+
+        Raises
+        ------
+        ValueError
+            As on construction; also for an unknown key.
+
+        Examples
+        --------
+        >>> Setup().with_values(detector__rows=128, detector__columns=128).detector.rows
+        128
+        """
+        tree: dict[str, dict[str, Any]] = {}
+        for name, value in values.items():
+            section, _, key = name.partition("__")
+            tree.setdefault(section, {})[key] = value
+        return self._updated(tree)
+
+    def with_assignments(self, assignments: tuple[str, ...]) -> Self:
+        """A copy with `KEY=VALUE` strings applied, as given to `--set`; values are TOML or bare strings.
+
+        Raises
+        ------
+        ValueError
+            If an assignment is malformed, the key unknown or the value out of range.
+        """
+        tree: dict[str, dict[str, Any]] = {}
+        for text in assignments:
+            path, equals, value = text.partition("=")
+            section, dot, key = path.strip().partition(".")
+            if not (equals and dot and key):
+                raise ValueError(f"--set needs SECTION.KEY=VALUE, got {text!r}")
+            tree.setdefault(section, {})[key] = _toml_value(value.strip())
+        return self._updated(tree)
+
+    def _updated(self, tree: dict[str, Any]) -> Self:
+        parts = {}
+        for section, values in tree.items():
+            if section not in _PARTS:
+                raise ValueError(f"unknown key {section!r}{_nearest(section, (*_PARTS, 'base'))}")
+            if not isinstance(values, dict):
+                raise ValueError(f"{section} must be a table, got {values!r}")
+            keys = [item.name for item in dataclasses.fields(_PARTS[section])]
+            for key in values:
+                if key not in keys:
+                    near = difflib.get_close_matches(key, keys, n=1, cutoff=0.0)[0]
+                    raise ValueError(f"unknown key {section}.{key}; the nearest valid key is {section}.{near}")
+            parts[section] = dataclasses.replace(getattr(self, section), **values)
+        return dataclasses.replace(self, **parts)
+
+    def to_toml(self) -> str:
+        """The whole setup as TOML text with a comment on each key; `from_toml` gives the same setup."""
+        lines = []
+        for section in _PARTS:
+            part = getattr(self, section)
+            lines += ["", f"[{section}]"] if lines else [f"[{section}]"]
+            for item in dataclasses.fields(part):
+                assignment = f"{item.name} = {_to_toml(getattr(part, item.name))}"
+                lines.append(f"{assignment:<34}# {item.metadata['meaning']}")
+        return "\n".join(lines) + "\n"
+
+
+_PARTS: dict[str, Any] = {
+    "beam": Beam,
+    "diffuser": Diffuser,
+    "propagation": Propagation,
+    "detector": Detector,
+    "numerics": Numerics,
+}
+
+
+def presets() -> tuple[str, ...]:
+    """Names of the setups that come with specksim."""
+    folder = resources.files("specksim").joinpath("presets")
+    return tuple(sorted(file.name[:-5] for file in folder.iterdir() if file.name.endswith(".toml")))
+
+
+def _fwhm_to_sigma(fwhm: float) -> float:
+    return fwhm / (2.0 * math.sqrt(2.0 * math.log(2.0)))
+
+
+def _nearest(name: str, known: tuple[str, ...]) -> str:
+    near = difflib.get_close_matches(name, known, n=1)
+    return f"; did you mean {near[0]!r}?" if near else f"; known: {', '.join(known)}"
+
+
+def _toml_value(text: str) -> Any:
+    try:
+        return tomllib.loads(f"value = {text}")["value"]
+    except tomllib.TOMLDecodeError:
+        return text
+
+
+def _to_toml(value: Any) -> str:
+    if isinstance(value, str):
+        text = value.replace("\\", "\\\\").replace('"', '\\"')
+        return f'"{text}"'
+    return repr(value)
