@@ -34,6 +34,17 @@ def affine_planes(normals: np.ndarray, offsets: np.ndarray) -> np.ndarray:
     return np.stack([offsets / nz, -normals[..., 0] / nz, -normals[..., 1] / nz, side], axis=-1)
 
 
+def rotation_matrices(quaternions: np.ndarray) -> np.ndarray:
+    """Rotation matrices, (..., 3, 3), of quaternions (..., 4) = (w, x, y, z) of any length but 0."""
+    w, x, y, z = np.moveaxis(quaternions / np.linalg.norm(quaternions, axis=-1, keepdims=True), -1, 0)
+    rows = [
+        [1 - 2 * (y * y + z * z), 2 * (x * y - w * z), 2 * (x * z + w * y)],
+        [2 * (x * y + w * z), 1 - 2 * (x * x + z * z), 2 * (y * z - w * x)],
+        [2 * (x * z - w * y), 2 * (y * z + w * x), 1 - 2 * (x * x + y * y)],
+    ]
+    return np.moveaxis(np.array(rows), (0, 1), (-2, -1))
+
+
 @kernel
 def chord(planes, y):
     """Interval of x, at one y, on which every upper plane lies above every lower plane."""

@@ -12,7 +12,7 @@ import numpy as np
 
 from specksim import materials
 from specksim.compiled import kernel
-from specksim.convex import add_convex, affine_planes, chord
+from specksim.convex import add_convex, affine_planes, chord, rotation_matrices
 from specksim.optics.waves import binned_intensity, fresnel_propagate, transmitted_wave
 from specksim.setups import Setup
 
@@ -100,24 +100,13 @@ def _unit_grains(number: int, rng: np.random.Generator) -> np.ndarray:
     directions = np.stack([radius * np.cos(turn), radius * np.sin(turn), z], axis=-1)
     directions += 0.25 * np.take_along_axis(rng.standard_normal((number, most, 3)), k[..., None], axis=1)
     directions /= np.linalg.norm(directions, axis=-1, keepdims=True)
-    directions = np.einsum("nij,nkj->nki", _random_rotations(number, rng), directions)
+    turns = rotation_matrices(rng.standard_normal((number, 4)))  # uniform over all rotations
+    directions = np.einsum("nij,nkj->nki", turns, directions)
     offsets = np.take_along_axis(rng.uniform(0.8, 1.2, (number, most)), k, axis=1)
     planes = affine_planes(directions, offsets)
     area = np.array([_outline_area(grain, 4.0, _OUTLINE_ROWS) for grain in planes])
     planes[..., 0] *= np.sqrt(math.pi / 4 / area)[:, None]
     return planes
-
-
-def _random_rotations(number: int, rng: np.random.Generator) -> np.ndarray:
-    """Rotation matrices, (number, 3, 3), uniform over all rotations (from random unit quaternions)."""
-    q = rng.standard_normal((number, 4))
-    w, x, y, z = (q / np.linalg.norm(q, axis=1, keepdims=True)).T
-    rows = [
-        [1 - 2 * (y * y + z * z), 2 * (x * y - w * z), 2 * (x * z + w * y)],
-        [2 * (x * y + w * z), 1 - 2 * (x * x + z * z), 2 * (y * z - w * x)],
-        [2 * (x * z - w * y), 2 * (y * z + w * x), 1 - 2 * (x * x + y * y)],
-    ]
-    return np.moveaxis(np.array(rows), -1, 0)
 
 
 @kernel
@@ -215,6 +204,41 @@ def simulate_field(setup: Setup, rng: np.random.Generator) -> SpeckleField:
     return SpeckleField(intensity, mean)
 
 
+def crop_field(
+    field: SpeckleField, shape: tuple[int, int], steps: int, rng: np.random.Generator
+) -> tuple[list[np.ndarray], np.ndarray]:
+    """Cut the speckle of one pair out of a field: at random places, turned and mirrored at random.
+
+    Parameters
+    ----------
+    field : SpeckleField
+    shape : (int, int)
+        Rows and columns of the cut, on the ray grid.
+    steps : int
+        Positions of the sandpaper, all turned alike.
+    rng : numpy.random.Generator
+
+    Returns
+    -------
+    speckles : list of (rows, columns) float32
+        One a position.
+    offsets : (steps, 2) int64
+        Offset of the sandpaper from its first position, (rows, columns), cells of the ray grid: what is
+        at x in the first is at x + offset in the others, as far as both hold it.
+    """
+    transpose, flip_rows, flip_columns = (bool(bit) for bit in rng.integers(0, 2, 3))
+    turned = field.intensity.T if transpose else field.intensity
+    turned = turned[:: -1 if flip_rows else 1, :: -1 if flip_columns else 1]
+    corners = np.array([rng.integers(0, turned.shape) for _ in range(steps)])
+    speckles = []
+    for corner in corners:
+        rows, columns = (
+            (start + np.arange(n)) % size for start, n, size in zip(corner, shape, turned.shape, strict=True)
+        )
+        speckles.append(np.ascontiguousarray(turned[rows[:, None], columns]))
+    return speckles, corners[0] - corners
+
+
 def _refuse_aliasing(setup: Setup, thickness_m: np.ndarray, phase_per_m: float) -> None:
     share = _steep_share(thickness_m, math.pi / phase_per_m)
     if share > _MAX_ALIASED:
@@ -234,5 +258,7 @@ def _steep_share(thickness, limit):
     for i in range(rows - 1):
         for j in range(columns - 1):
             here = thickness[i, j]
-            steep += int(abs(thickness[i, j + 1] - here) > limit) + int(abs(thickness[i + 1, j] - here) > limit)
+            steep += int(abs(thickness[i, j + 1] - here) > limit) + int(
+                abs(thickness[i + 1, j] - here) > limit
+            )
     return steep / (2.0 * (rows - 1) * (columns - 1))

@@ -74,7 +74,7 @@ class Diffuser(_Part):
     density_g_cm3: float = _key(3.21, "density of the grains, g/cm³", "> 0, finite")
     grain_size_um: float = _key(125.0, "median diameter of the grains' outlines, µm", "> 0, finite")
     grain_sigma: float = _key(0.2, "standard deviation of ln(diameter)", ">= 0, <= 1")
-    coverage: float = _key(0.7, "area of all grains / area of the sheet: 0.5 open coat, 0.95 closed", "> 0, <= 1")
+    coverage: float = _key(0.7, "grain area over sheet area: 0.5 open coat, 0.95 closed", "> 0, <= 1")
     sheets: int = _key(4, "number of independent sheets", ">= 1")
     diffuser_to_sample_m: float = _key(0.0, "sheets upstream of the sample by, m", ">= 0, finite")
 
@@ -102,7 +102,9 @@ class Numerics(_Part):
     """Sampling of the simulation. All fields are checked on construction."""
 
     oversampling: int = _key(4, "rays per detector pixel and axis", ">= 2, <= 16")
-    wave_pitch_um: float = _key(1.25, "upper limit of the wave grid's pitch in the object plane, µm", "> 0, finite")
+    wave_pitch_um: float = _key(
+        1.25, "upper limit of the wave grid's pitch (object plane), µm", "> 0, finite"
+    )
     pairs_per_field: int = _key(75, "consecutive pairs that share one sandpaper field, and one shard", ">= 1")
 
 
@@ -315,7 +317,7 @@ class Setup:
             for key in values:
                 if key not in keys:
                     near = difflib.get_close_matches(key, keys, n=1, cutoff=0.0)[0]
-                    raise ValueError(f"unknown key {section}.{key}; the nearest valid key is {section}.{near}")
+                    raise ValueError(f"unknown key {section}.{key}; nearest valid key: {section}.{near}")
             parts[section] = dataclasses.replace(getattr(self, section), **values)
         return dataclasses.replace(self, **parts)
 

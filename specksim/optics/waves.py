@@ -6,7 +6,9 @@ import scipy.fft
 from specksim.compiled import kernel
 
 
-def transmitted_wave(thickness_m: np.ndarray, delta: float, beta: float, wavenumber_per_m: float) -> np.ndarray:
+def transmitted_wave(
+    thickness_m: np.ndarray, delta: float, beta: float, wavenumber_per_m: float
+) -> np.ndarray:
     """Plane wave of unit amplitude behind a thin object, u = exp(iφ − μT/2) = exp(−ikδT − kβT).
 
     Parameters
@@ -40,7 +42,9 @@ def _exponential(thickness, phase_per_m, log_amplitude_per_m, wave):
             wave[i, j] = complex(amplitude * np.cos(phase), amplitude * np.sin(phase))
 
 
-def fresnel_propagate(field: np.ndarray, pixel_size_m: float, distance_m: float, wavelength_m: float) -> np.ndarray:
+def fresnel_propagate(
+    field: np.ndarray, pixel_size_m: float, distance_m: float, wavelength_m: float
+) -> np.ndarray:
     """Paraxial free-space propagation of a wave on a periodic grid.
 
     Parameters

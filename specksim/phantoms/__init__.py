@@ -1,0 +1,5 @@
+"""Projected thickness of objects, by name of their geometry."""
+
+from specksim.phantoms.registry import TRAINING, draw_scene, find_geometry, geometry_names, thickness
+
+__all__ = ["TRAINING", "draw_scene", "find_geometry", "geometry_names", "thickness"]

@@ -1,0 +1,145 @@
+"""The detector: blur, pixels, photon noise."""
+
+import math
+
+import numpy as np
+
+from specksim.compiled import kernel
+from specksim.optics.rays import SPLINE_AT_REST, SPLINE_VARIANCE
+
+_HEADROOM = 32
+"""Brightest count that must fit, in units of the reference's mean: foci of the speckle reach about 10."""
+
+
+def count_dtype(photons_per_pixel: float) -> type[np.generic]:
+    """Type of the stored images: uint16 or uint32 counts, float32 (relative) without noise."""
+    if math.isinf(photons_per_pixel):
+        return np.float32
+    return np.uint16 if _HEADROOM * photons_per_pixel <= np.iinfo(np.uint16).max else np.uint32
+
+
+def gaussian_taps(sigma: float) -> np.ndarray:
+    """Samples of a Gaussian out to 4 sigma, normalised to sum 1; a single 1 for sigma = 0."""
+    if sigma <= 0:
+        return np.ones(1)
+    reach = max(1, math.ceil(4 * sigma))
+    taps = np.exp(-0.5 * (np.arange(-reach, reach + 1) / sigma) ** 2)
+    return taps / taps.sum()
+
+
+def blur_taps(sigma_px: float, oversampling: int, deposited: bool) -> np.ndarray:
+    """Blur of a detector on the ray grid.
+
+    Parameters
+    ----------
+    sigma_px : float
+        Sigma of all blur ahead of the pixels, detector pixels.
+    oversampling : int
+        Rays per detector pixel.
+    deposited : bool
+        True for an image made by `deposit`, whose spline is part of the blur already; False for one on
+        rays at rest, which is given the spline here, so that both are blurred alike.
+    """
+    variance = (sigma_px * oversampling) ** 2 - SPLINE_VARIANCE
+    taps = gaussian_taps(math.sqrt(max(variance, 0.0)))
+    return taps if deposited else np.convolve(taps, SPLINE_AT_REST)
+
+
+def expected_image(
+    rays: np.ndarray, taps: np.ndarray, oversampling: int, shape: tuple[int, int]
+) -> np.ndarray:
+    """Blur an image on the ray grid and bin it to detector pixels, in one pass along each axis.
+
+    Parameters
+    ----------
+    rays : (H', W') float32
+        Intensity on the ray grid, the frame in its middle.
+    taps : (n,) array
+        Symmetric blur along each axis (n odd), see `blur_taps`.
+    oversampling : int
+        Rays per detector pixel.
+    shape : (int, int)
+        Rows and columns of the detector.
+
+    Returns
+    -------
+    (H, W) float32
+        Mean intensity over each pixel.
+
+    Raises
+    ------
+    ValueError
+        If the margin around the frame is narrower than the blur.
+    """
+    # the blur followed by a pixel's mean, as one row of weights for each pixel
+    weights = np.convolve(taps, np.full(oversampling, 1.0 / oversampling)).astype(np.float32)
+    half_rows = np.empty((rays.shape[0], shape[1]), np.float32)
+    image = np.empty(shape, np.float32)
+    reach = len(taps) // 2
+    first = [
+        (size - frame * oversampling) // 2 - reach for size, frame in zip(rays.shape, shape, strict=True)
+    ]
+    if min(first) < 0:
+        raise ValueError(f"the margin around the frame is narrower than the blur by {-min(first)} rays")
+    _weighted_columns(rays, weights, first[1], oversampling, half_rows)
+    _weighted_rows(half_rows, weights, first[0], oversampling, image)
+    return image
+
+
+@kernel
+def _weighted_columns(image, weights, first, stride, out):
+    for i in range(out.shape[0]):
+        for j in range(out.shape[1]):
+            start = first + j * stride
+            total = np.float32(0.0)
+            for k in range(weights.shape[0]):
+                total += weights[k] * image[i, start + k]
+            out[i, j] = total
+
+
+@kernel
+def _weighted_rows(image, weights, first, stride, out):
+    for i in range(out.shape[0]):
+        out[i] = 0.0
+        for k in range(weights.shape[0]):
+            row, weight = first + i * stride + k, weights[k]
+            for j in range(out.shape[1]):
+                out[i, j] += weight * image[row, j]
+
+
+def expose(expected: np.ndarray, photons_per_pixel: float, rng: np.random.Generator) -> np.ndarray:
+    """Record an expected image: Poisson counts, or the image itself where `photons_per_pixel` is inf.
+
+    Parameters
+    ----------
+    expected : array
+        Intensity relative to the mean of the reference.
+    photons_per_pixel : float
+        Mean count of the reference; inf for no noise.
+    rng : numpy.random.Generator
+
+    Returns
+    -------
+    array of the type `count_dtype(photons_per_pixel)`
+
+    Raises
+    ------
+    ValueError
+        If a count does not fit into that type.
+    """
+    dtype = count_dtype(photons_per_pixel)
+    if dtype is np.float32:
+        return expected.astype(np.float32)
+    counts = rng.poisson(photons_per_pixel * expected.astype(np.float64))
+    largest = np.iinfo(dtype).max  # type: ignore[type-var]
+    if counts.max(initial=0) > largest:
+        raise ValueError(
+            f"a count of {counts.max()} does not fit into {np.dtype(dtype).name}: "
+            "lower detector.photons_per_pixel"
+        )
+    return counts.astype(dtype)
+
+
+def bin_mean(cells: np.ndarray, oversampling: int, shape: tuple[int, int]) -> np.ndarray:
+    """Mean of a map on the ray grid over each detector pixel of the frame in its middle, (H, W) float32."""
+    return expected_image(cells, np.ones(1), oversampling, shape)

@@ -1,0 +1,105 @@
+"""Geometries by name: the project's own, and those of other packages.
+
+A geometry is any object with
+
+- `draw(rng, setup) -> dict`: everything that is drawn at random, as plain JSON values;
+- `thickness(scene, grid) -> {material: (rows, columns) float32}`: the projected thickness in m at the grid's
+  points of each material; `scene` is what was drawn, with `"geometry"` and the pair's `"material"` added.
+
+Other packages register theirs under the entry point group `specksim.geometries`.
+"""
+
+import difflib
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import partial
+from importlib.metadata import entry_points
+from typing import Any, Protocol
+
+import numpy as np
+
+from specksim.grid import Grid
+from specksim.phantoms import bodies, training
+from specksim.setups import Setup
+
+ENTRY_POINTS = "specksim.geometries"
+
+
+class Geometry(Protocol):
+    """What a geometry must offer, see the module's head."""
+
+    def draw(self, rng: np.random.Generator, setup: Setup) -> dict[str, Any]: ...
+
+    def thickness(self, scene: Mapping[str, Any], grid: Grid) -> dict[str, np.ndarray]: ...
+
+
+@dataclass(frozen=True)
+class _Bodies:
+    """A geometry made of solid bodies."""
+
+    draw: Callable[[np.random.Generator, Setup], dict[str, Any]]
+    thickness: Callable[[Mapping[str, Any], Grid], dict[str, np.ndarray]] = bodies.thickness
+
+
+_BUILT_IN: dict[str, Geometry] = {
+    "sphere": _Bodies(partial(training.draw_scene, training.draw_spheres)),
+    "fiber": _Bodies(partial(training.draw_scene, training.draw_fibers)),
+    "spheres-in-fiber": _Bodies(partial(training.draw_scene, training.draw_spheres_in_fiber)),
+    "spheres-in-block": _Bodies(partial(training.draw_scene, training.draw_spheres_in_block)),
+}
+
+TRAINING = tuple(_BUILT_IN)
+"""The geometries that a training set takes in turn."""
+
+
+def geometry_names() -> tuple[str, ...]:
+    """Names of all geometries, built in and registered by other packages."""
+    return tuple(dict.fromkeys([*_BUILT_IN, *(point.name for point in entry_points(group=ENTRY_POINTS))]))
+
+
+def find_geometry(name: str) -> Geometry:
+    """The geometry of a name.
+
+    Raises
+    ------
+    ValueError
+        If no geometry has this name, or the package that registered it fails to load.
+    """
+    if name in _BUILT_IN:
+        return _BUILT_IN[name]
+    points = [point for point in entry_points(group=ENTRY_POINTS) if point.name == name]
+    if not points:
+        near = difflib.get_close_matches(name, geometry_names(), n=1)
+        hint = f"did you mean {near[0]!r}?" if near else f"known: {', '.join(geometry_names())}"
+        raise ValueError(f"unknown geometry {name!r}; {hint}")
+    try:
+        loaded = points[0].load()
+    except Exception as error:  # a foreign package may raise anything on import
+        raise ValueError(f"geometry {name!r} ({points[0].value}) fails to load: {error!r}") from error
+    if not (callable(getattr(loaded, "draw", None)) and callable(getattr(loaded, "thickness", None))):
+        raise ValueError(f"geometry {name!r} ({points[0].value}) has no draw and thickness")
+    return loaded
+
+
+def draw_scene(geometry: str, material: str, setup: Setup, rng: np.random.Generator) -> dict[str, Any]:
+    """Draw a scene: what the geometry drew, with its name and the pair's material."""
+    return {"geometry": geometry, "material": material, **find_geometry(geometry).draw(rng, setup)}
+
+
+def thickness(scene: Mapping[str, Any], grid: Grid) -> dict[str, np.ndarray]:
+    """Projected thickness of each material of a scene at the grid's points, (rows, columns) float32, m.
+
+    Raises
+    ------
+    ValueError
+        If the geometry is unknown, or returns a map of the wrong shape, not finite or negative.
+    """
+    maps = find_geometry(scene["geometry"]).thickness(scene, grid)
+    for material, values in maps.items():
+        where = f"thickness of {material} from geometry {scene['geometry']!r}"
+        if np.shape(values) != grid.shape:
+            raise ValueError(f"{where} must have shape {grid.shape}, got {np.shape(values)}")
+        # one pass each, and NaN fails both comparisons
+        if not (np.min(values) >= 0 and np.max(values) < np.inf):
+            raise ValueError(f"{where} must be finite and >= 0")
+    return maps
