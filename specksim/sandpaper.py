@@ -9,16 +9,18 @@ import math
 from dataclasses import dataclass
 
 import numpy as np
+from scipy.fft import next_fast_len
 
 from specksim import materials
 from specksim.compiled import kernel
 from specksim.convex import add_convex, affine_planes, chord, rotation_matrices
-from specksim.optics.waves import binned_intensity, fresnel_propagate, transmitted_wave
+from specksim.optics.waves import binned_intensity, propagate_in_place, transmitted_wave
 from specksim.setups import Setup
 
 _FACES = (12, 16)
 _OUTLINE_ROWS = 48  # chords that measure the area of a grain's outline: 0.1 % of the area
 _MAX_ALIASED = 0.015
+_FIELD_SAMPLES = 4096
 
 
 @dataclass(frozen=True)
@@ -161,9 +163,17 @@ class SpeckleField:
 
 
 def field_shape(setup: Setup) -> tuple[int, int]:
-    """Shape of a setup's speckle fields on the ray grid: twice the frame along each axis."""
-    rays = setup.numerics.oversampling
-    return 2 * setup.detector.rows * rays, 2 * setup.detector.columns * rays
+    """Shape of a setup's speckle fields on the ray grid.
+
+    Along each axis twice the frame; only 1.25 times where that would take more than 4096 wave samples
+    (it bounds the memory), or 4096 samples if that is more. Whole pixels, and a length whose FFT is fast.
+    """
+    shape = []
+    for pixels in (setup.detector.rows, setup.detector.columns):
+        most = _FIELD_SAMPLES // (setup.numerics.oversampling * setup.waves_per_ray)
+        wanted = min(2 * pixels, max(math.ceil(1.25 * pixels), most))
+        shape.append(next_fast_len(wanted) * setup.numerics.oversampling)
+    return shape[0], shape[1]
 
 
 def simulate_field(setup: Setup, rng: np.random.Generator) -> SpeckleField:
@@ -196,7 +206,7 @@ def simulate_field(setup: Setup, rng: np.random.Generator) -> SpeckleField:
     wave = transmitted_wave(thickness, delta, beta, k)
     del thickness
     distance = setup.diffuser_distance_m + setup.effective_distance_m
-    wave = fresnel_propagate(wave, setup.wave_pitch_m, distance, setup.wavelength_m)
+    wave = propagate_in_place(wave, setup.wave_pitch_m, distance, setup.wavelength_m)
     intensity = np.empty(shape, np.float32)
     binned_intensity(wave, factor, intensity)
     mean = float(intensity.mean(dtype=np.float64))

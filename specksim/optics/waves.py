@@ -84,13 +84,20 @@ def fresnel_propagate(
     if not np.isfinite(distance_m):
         raise ValueError(f"distance_m must be finite, got {distance_m} m")
     precision = np.complex64 if field.dtype in (np.complex64, np.float32) else np.complex128
-    spectrum = scipy.fft.fft2(field.astype(precision), overwrite_x=True)
+    return propagate_in_place(field.astype(precision), pixel_size_m, distance_m, wavelength_m)
+
+
+def propagate_in_place(
+    wave: np.ndarray, pixel_size_m: float, distance_m: float, wavelength_m: float
+) -> np.ndarray:
+    """`fresnel_propagate` without its checks and its copy: `wave` is overwritten, and returned."""
     rows, columns = (
-        _transfer(n, pixel_size_m, distance_m, wavelength_m).astype(precision) for n in field.shape
+        _transfer(n, pixel_size_m, distance_m, wavelength_m).astype(wave.dtype) for n in wave.shape
     )
-    spectrum *= rows[:, None]
-    spectrum *= columns
-    return scipy.fft.ifft2(spectrum, overwrite_x=True)
+    wave = scipy.fft.fft2(wave, overwrite_x=True)
+    wave *= rows[:, None]
+    wave *= columns
+    return scipy.fft.ifft2(wave, overwrite_x=True)
 
 
 def _transfer(n: int, pixel_size_m: float, distance_m: float, wavelength_m: float) -> np.ndarray:
