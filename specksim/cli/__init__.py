@@ -1,0 +1,68 @@
+"""The command `specksim`. One module a command, loaded when it is called for: `--help` stays light."""
+
+import difflib
+import errno
+from importlib import import_module
+from typing import Any
+
+import click
+
+from specksim import __version__
+
+_COMMANDS = {
+    "generate": "Simulate a data set of labelled pairs and write it to a file.",
+    "info": "Say what a data set holds.",
+    "check": "Verify checksums and physics of a data set.",
+    "preview": "Draw a pair of a data set: images, truth, profile.",
+    "materials": "Print the optical constants of materials.",
+    "setups": "List the setups, or print one as TOML.",
+}
+
+
+class Commands(click.Group):
+    """Commands by name; errors of the library become one line and exit status 1."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return list(_COMMANDS)
+
+    def get_command(self, ctx: click.Context, name: str) -> click.Command | None:
+        if name not in _COMMANDS:
+            return None
+        command: click.Command = getattr(import_module(f"specksim.cli.{name}"), name)
+        return command
+
+    def resolve_command(self, ctx: click.Context, args: list[str]) -> Any:
+        if args and args[0] not in _COMMANDS and not args[0].startswith("-"):
+            near = difflib.get_close_matches(args[0], _COMMANDS, n=1)
+            hint = f" Did you mean {near[0]!r}?" if near else ""
+            raise click.UsageError(f"No such command {args[0]!r}.{hint}", ctx)
+        return super().resolve_command(ctx, args)
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        with formatter.section("Commands"):
+            formatter.write_dl(list(_COMMANDS.items()))
+
+    def invoke(self, ctx: click.Context) -> Any:
+        try:
+            return super().invoke(ctx)
+        except (ValueError, OSError, RuntimeError, MemoryError) as error:
+            if isinstance(error, click.exceptions.Exit) or getattr(error, "errno", None) == errno.EPIPE:
+                raise
+            raise click.ClickException(_one_line(error)) from error
+
+
+def _one_line(error: BaseException) -> str:
+    if isinstance(error, OSError) and error.strerror and error.filename:
+        return f"{error.filename}: {error.strerror}"
+    return " ".join(str(error).split()) or type(error).__name__
+
+
+@click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(__version__, prog_name="specksim")
+def main() -> None:
+    """Simulate X-ray speckle-based imaging, with exact ground truth.
+
+    \b
+    specksim generate --material nylon --n 150     writes nylon.h5
+    specksim preview nylon.h5                      writes nylon.png
+    """

@@ -1,0 +1,192 @@
+"""Reading of data sets: lazily, and nothing but what the file itself holds."""
+
+import contextlib
+import json
+import os
+import zlib
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, Self, overload
+
+import h5py
+import hdf5plugin  # noqa: F401  registers the filter without which bitshuffle cannot be read
+import numpy as np
+
+from specksim.dataset import schema
+from specksim.forward import SpecklePair
+from specksim.request import Request
+
+
+def open_dataset(path: str | os.PathLike[str], *, verify: bool = False) -> "SpeckleDataset":
+    """Open a data set that `specksim generate` wrote.
+
+    Parameters
+    ----------
+    path : path-like
+    verify : bool
+        Compare the checksum of every field that is read.
+
+    Returns
+    -------
+    SpeckleDataset
+        A read-only sequence of `SpecklePair`; also a context manager.
+
+    Raises
+    ------
+    ValueError
+        If the file is not such a data set, is damaged, or refers to data outside of itself.
+    OSError
+        If the file does not exist or may not be read.
+    """
+    return SpeckleDataset(Path(path), verify)
+
+
+class SpeckleDataset:
+    """A sequence of labelled pairs in a file. Made by `open_dataset`.
+
+    Attributes
+    ----------
+    path : Path
+    request : Request
+        What was asked for: setup, materials, geometries, split, seed, steps.
+    """
+
+    def __init__(self, path: Path, verify: bool) -> None:
+        self.path = path
+        self._verify = verify
+        with path.open("rb"):  # the system's own word where the file is missing or may not be read
+            pass
+        try:
+            self._file = h5py.File(path, "r")
+        except OSError as error:
+            raise ValueError(f"{path}: not an HDF5 file, or damaged: {error}") from None
+        try:
+            with self._reading("layout"):
+                self._check_layout()
+        except BaseException:
+            self.close()
+            raise
+
+    def _check_layout(self) -> None:
+        found = self._file.attrs.get("schema_version")
+        if found is None:
+            raise ValueError("not a specksim data set (no schema_version)")
+        if found != schema.VERSION:
+            raise ValueError(f"schema version {found} is not the supported {schema.VERSION}")
+        text = _dataset(self._file, f"{schema.SETUP}/request")[()].decode()
+        self.request = Request.from_json(text)
+        self._length = len(_dataset(self._file, f"{schema.PARAMETERS}/index"))
+        self._fields = schema.fields(self.request.setup)
+        for field in self._fields:
+            stored = _dataset(self._file, f"{schema.DATA}/{field.name}")
+            wanted = (self._length, *schema.row_shape(field, self.request.setup, self.request.steps))
+            if stored.shape != wanted or stored.dtype != field.dtype:
+                raise ValueError(
+                    f"{field.name} must be {np.dtype(field.dtype)} of shape {wanted}, "
+                    f"got {stored.dtype} of shape {stored.shape}"
+                )
+            sums = _dataset(self._file, f"{schema.PARAMETERS}/{schema.checksum_name(field.name)}")
+            if sums.shape != (self._length,):
+                raise ValueError(f"{schema.checksum_name(field.name)} must have {self._length} rows")
+        for name in ("scene", "geometry", "material", "step_offset"):
+            if len(_dataset(self._file, f"{schema.PARAMETERS}/{name}")) != self._length:
+                raise ValueError(f"{name} must have {self._length} rows")
+
+    @contextlib.contextmanager
+    def _reading(self, what: str) -> Iterator[None]:
+        """Turn whatever the HDF5 library raises on damaged data into one error that names the file."""
+        try:
+            yield
+        except (KeyError, OSError, RuntimeError, TypeError, UnicodeDecodeError, AttributeError) as error:
+            raise ValueError(f"{self.path}: {what} cannot be read: {error}") from None
+        except ValueError as error:
+            raise ValueError(f"{self.path}: {error}") from None
+
+    def __len__(self) -> int:
+        return self._length
+
+    @overload
+    def __getitem__(self, key: int) -> SpecklePair: ...
+
+    @overload
+    def __getitem__(self, key: slice) -> list[SpecklePair]: ...
+
+    def __getitem__(self, key: int | slice) -> SpecklePair | list[SpecklePair]:
+        if isinstance(key, slice):
+            return [self[row] for row in range(*key.indices(len(self)))]
+        row = key + len(self) if key < 0 else key
+        if not 0 <= row < len(self):
+            raise IndexError(f"pair {key} of a data set of {len(self)}")
+        values: dict[str, Any] = {field.name: self.read(field.name, row) for field in self._fields}
+        parameters = self._file[schema.PARAMETERS]
+        with self._reading(f"pair {row}"):
+            return SpecklePair(
+                **values,
+                scene=json.loads(parameters["scene"][row]),
+                index=int(parameters["index"][row]),
+                step_offset_px=parameters["step_offset"][row],
+            )
+
+    def __iter__(self) -> Iterator[SpecklePair]:
+        return (self[row] for row in range(len(self)))
+
+    def read(self, field: str, row: int) -> np.ndarray:
+        """One field of one pair, checked against its checksum if the data set was opened with `verify`."""
+        with self._reading(f"pair {row}, {field}"):
+            values = self._file[schema.DATA][field][row]
+        if self._verify and not self.intact(field, row, values):
+            raise ValueError(f"{self.path}: pair {row}, {field}: the checksum does not match")
+        return values
+
+    def intact(self, field: str, row: int, values: np.ndarray) -> bool:
+        """Whether `values` match the checksum stored for a field of a pair."""
+        with self._reading(f"pair {row}, checksum of {field}"):
+            stored = int(self._file[schema.PARAMETERS][schema.checksum_name(field)][row])
+        return stored == zlib.crc32(np.ascontiguousarray(values).tobytes())
+
+    def column(self, name: str) -> np.ndarray:
+        """A column of /entry/parameters; text as str."""
+        with self._reading(f"column {name}"):
+            stored = _dataset(self._file, f"{schema.PARAMETERS}/{name}")
+            return stored.asstr()[()] if h5py.check_string_dtype(stored.dtype) else stored[()]
+
+    def provenance(self) -> dict[str, Any]:
+        """Versions, optical constants, content hash and start time."""
+        with self._reading("setup"):
+            group = self._file[schema.SETUP]
+            return {
+                "start_time": self._file["/entry/start_time"][()].decode(),
+                "versions": json.loads(group["versions"][()]),
+                "materials": list(group["materials"].asstr()[()]),
+                "delta": group["delta"][()].tolist(),
+                "beta": group["beta"][()].tolist(),
+                "content_hash": group["content_hash"][()].decode(),
+            }
+
+    def close(self) -> None:
+        """Close the file."""
+        self._file.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return SpeckleDataset, (self.path, self._verify)  # a copy in another process opens the file again
+
+
+def _dataset(file: h5py.File, path: str) -> h5py.Dataset:
+    """A data set that lies in the file itself, reached by hard links alone."""
+    where = file
+    for name in path.strip("/").split("/"):
+        link = where.get(name, getlink=True)
+        if not isinstance(link, h5py.HardLink):
+            raise ValueError(f"{path} is {'missing' if link is None else 'a link, which is refused'}")
+        where = where[name]
+    if not isinstance(where, h5py.Dataset):
+        raise ValueError(f"{path} must be a data set")
+    if where.is_virtual or where.external:
+        raise ValueError(f"{path} keeps its data outside of the file, which is refused")
+    return where

@@ -1,0 +1,63 @@
+"""Names, types and attributes of everything in a file."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from specksim.detector import count_dtype
+from specksim.setups import Setup
+
+VERSION = 1
+PROGRAM = "specksim"
+DATA = "/entry/data"
+PARAMETERS = "/entry/parameters"
+SETUP = "/entry/setup"
+SIGNAL = "sample"
+AUXILIARY = ("reference",)
+COMPRESSIONS = ("none", "bitshuffle", "gzip")
+
+
+@dataclass(frozen=True)
+class Field:
+    """One data set of images in /entry/data, a row a pair."""
+
+    name: str
+    dtype: Any
+    units: str
+    long_name: str
+    exposures: bool = False  # one image for each position of the sandpaper: (n, k, H, W), else (n, H, W)
+
+
+def fields(setup: Setup) -> tuple[Field, ...]:
+    """The fields of a data set with this setup."""
+    counts = count_dtype(setup.detector.photons_per_pixel)
+    units = "relative" if counts is np.float32 else "counts"
+    return (
+        Field("reference", counts, units, "reference image", exposures=True),
+        Field("sample", counts, units, "sample image", exposures=True),
+        Field("dx", np.float32, "pixel", "displacement along columns, reference to sample"),
+        Field("dy", np.float32, "pixel", "displacement along rows, reference to sample"),
+        Field("phase", np.float32, "radian", "phase shift of the object"),
+        Field("transmission", np.float32, "", "intensity transmission of the object"),
+        Field("valid", np.uint8, "", "1 where ray optics holds, 0 around rims"),
+    )
+
+
+def row_shape(field: Field, setup: Setup, steps: int) -> tuple[int, ...]:
+    """Shape of one pair's row of a field."""
+    frame = (setup.detector.rows, setup.detector.columns)
+    return (steps, *frame) if field.exposures else frame
+
+
+def pair_bytes(setup: Setup, steps: int) -> int:
+    """Bytes of one pair without compression."""
+    return sum(
+        int(np.prod(row_shape(field, setup, steps))) * np.dtype(field.dtype).itemsize
+        for field in fields(setup)
+    )
+
+
+def checksum_name(field: str) -> str:
+    """Column of /entry/parameters that holds the CRC-32 of each row of a field."""
+    return f"crc32_{field}"
