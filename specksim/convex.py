@@ -11,27 +11,8 @@ from specksim.compiled import kernel
 
 _STEEPEST = 1e-3
 """|n_z| below which a plane counts as this steep: planes parallel to the beam have no z(x, y)."""
-
-
-def affine_planes(normals: np.ndarray, offsets: np.ndarray) -> np.ndarray:
-    """Planes n · r = d as functions z = c + a x + b y.
-
-    Parameters
-    ----------
-    normals : (..., 3) array
-        Outward normals (x, y, z), of any length.
-    offsets : (...) array
-        Distance d from the origin along the normal, in units of the normal's length.
-
-    Returns
-    -------
-    planes : (..., 4) float64
-        (c, a, b, side), side +1 for an upper plane and −1 for a lower one.
-    """
-    nz = normals[..., 2]
-    side = np.where(nz < 0, -1.0, 1.0)
-    nz = side * np.maximum(np.abs(nz), _STEEPEST * np.linalg.norm(normals, axis=-1))
-    return np.stack([offsets / nz, -normals[..., 0] / nz, -normals[..., 1] / nz, side], axis=-1)
+_GROUP = 4  # planes that are compared in one pass over a row
+_ROW = 512  # samples of a row that are worked on at a time
 
 
 def rotation_matrices(quaternions: np.ndarray) -> np.ndarray:
@@ -45,53 +26,104 @@ def rotation_matrices(quaternions: np.ndarray) -> np.ndarray:
     return np.moveaxis(np.array(rows), (0, 1), (-2, -1))
 
 
+def upper_and_lower(normals: np.ndarray, offsets: np.ndarray) -> np.ndarray:
+    """The faces n · r = d of polyhedra as heights c + a x + b y above and below the plane z = 0.
+
+    Parameters
+    ----------
+    normals : (n, faces, 3) array
+        Outward normals (x, y, z), of any length.
+    offsets : (n, faces) array
+        Distance d from the origin along the normal, in units of the normal's length.
+
+    Returns
+    -------
+    planes : (n, 2, m, 3) float64
+        (c, a, b) of the upper faces' height z, and of the lower faces' depth −z; the thickness is the least
+        of the one plus the least of the other. Unused places hold a face at infinity.
+    """
+    nz = normals[..., 2]
+    upper = nz >= 0
+    nz = np.maximum(np.abs(nz), _STEEPEST * np.linalg.norm(normals, axis=-1))
+    faces = np.stack([offsets / nz, -normals[..., 0] / nz, -normals[..., 1] / nz], axis=-1)
+    most = max(upper.sum(axis=-1).max(), (~upper).sum(axis=-1).max())
+    planes = np.zeros((len(faces), 2, -(-most // _GROUP) * _GROUP, 3))
+    planes[..., 0] = np.inf
+    for side, members in enumerate((upper, ~upper)):
+        polyhedron, face = np.nonzero(members)
+        place = np.cumsum(members, axis=-1)[polyhedron, face] - 1
+        planes[polyhedron, side, place] = faces[polyhedron, face]
+    return planes
+
+
 @kernel
 def chord(planes, y):
-    """Interval of x, at one y, on which every upper plane lies above every lower plane."""
+    """Interval of x, at one y, on which a polyhedron has thickness; empty where low > high."""
     low, high = -np.inf, np.inf
-    for i in range(planes.shape[0]):
-        if planes[i, 3] < 0:
-            continue
-        for j in range(planes.shape[0]):
-            if planes[j, 3] > 0:
-                continue
-            gap = planes[i, 0] - planes[j, 0] + (planes[i, 2] - planes[j, 2]) * y
-            slope = planes[i, 1] - planes[j, 1]
+    for i in range(planes.shape[1]):
+        if planes[0, i, 0] == np.inf:
+            break
+        for j in range(planes.shape[1]):
+            if planes[1, j, 0] == np.inf:
+                break
+            thickness = planes[0, i, 0] + planes[1, j, 0] + (planes[0, i, 2] + planes[1, j, 2]) * y
+            slope = planes[0, i, 1] + planes[1, j, 1]
             if slope > 0:
-                low = max(low, -gap / slope)
+                low = max(low, -thickness / slope)
             elif slope < 0:
-                high = min(high, -gap / slope)
-            elif gap < 0:
+                high = min(high, -thickness / slope)
+            elif thickness < 0:
                 return 1.0, -1.0
     return low, high
 
 
 @kernel
-def add_row(out, row, planes, y, x, x_origin, pitch, weight, periodic):
-    """Add weight · thickness of a polyhedron centred at x to one row of `out`; False if it misses the row."""
+def _least(faces, y, x, pitch, out, count):
+    """Least height of some faces along a row that begins at x."""
+    for step in range(count):
+        out[step] = np.inf
+    for k in range(0, faces.shape[0], _GROUP):
+        if faces[k, 0] == np.inf:
+            break
+        z0 = np.float32(faces[k, 0] + faces[k, 1] * x + faces[k, 2] * y)
+        z1 = np.float32(faces[k + 1, 0] + faces[k + 1, 1] * x + faces[k + 1, 2] * y)
+        z2 = np.float32(faces[k + 2, 0] + faces[k + 2, 1] * x + faces[k + 2, 2] * y)
+        z3 = np.float32(faces[k + 3, 0] + faces[k + 3, 1] * x + faces[k + 3, 2] * y)
+        a0, a1 = np.float32(faces[k, 1] * pitch), np.float32(faces[k + 1, 1] * pitch)
+        a2, a3 = np.float32(faces[k + 2, 1] * pitch), np.float32(faces[k + 3, 1] * pitch)
+        for step in range(count):
+            s = np.float32(step)
+            here = out[step]
+            z = z0 + a0 * s
+            here = z if z < here else here
+            z = z1 + a1 * s
+            here = z if z < here else here
+            z = z2 + a2 * s
+            here = z if z < here else here
+            z = z3 + a3 * s
+            out[step] = z if z < here else here
+
+
+@kernel
+def _add_row(out, planes, y, x, x_origin, pitch, weight, periodic, height, depth):
+    """Add weight · thickness of a polyhedron centred at x to a row; False if it misses the row."""
     low, high = chord(planes, y)
     if low > high:
         return False
-    columns = out.shape[1]
+    columns = out.shape[0]
     first = int(np.ceil((x + low - x_origin) / pitch))
     last = int(np.floor((x + high - x_origin) / pitch))
     if not periodic:
         first, last = max(first, 0), min(last, columns - 1)
-    target = first % columns
-    start = first * pitch + x_origin - x
-    for step in range(last - first + 1):
-        dx = start + step * pitch
-        upper, lower = np.inf, -np.inf
-        for k in range(planes.shape[0]):
-            z = planes[k, 0] + planes[k, 1] * dx + planes[k, 2] * y
-            if planes[k, 3] > 0:
-                upper = min(upper, z)
-            else:
-                lower = max(lower, z)
-        out[row, target] += weight * max(upper - lower, 0.0)
-        target += 1
-        if target == columns:
-            target = 0
+    while first <= last:
+        target = first % columns
+        count = min(min(last - first + 1, _ROW), columns - target)
+        start = first * pitch + x_origin - x
+        _least(planes[0], y, start, pitch, height, count)
+        _least(planes[1], y, start, pitch, depth, count)
+        for step in range(count):
+            out[target + step] += weight * max(height[step] + depth[step], np.float32(0.0))
+        first += count
     return True
 
 
@@ -102,6 +134,7 @@ def add_convex(out, planes, y, x, y_origin, x_origin, pitch, weight, periodic):
     Rows are visited away from the centre, in both directions, until the first that misses it.
     """
     rows = out.shape[0]
+    height, depth = np.empty(_ROW, np.float32), np.empty(_ROW, np.float32)
     middle = int(np.floor((y - y_origin) / pitch))
     for direction in (-1, 1):
         row = middle if direction < 0 else middle + 1
@@ -109,6 +142,8 @@ def add_convex(out, planes, y, x, y_origin, x_origin, pitch, weight, periodic):
             row = min(row, rows - 1) if direction < 0 else max(row, 0)
         while periodic or 0 <= row < rows:
             dy = row * pitch + y_origin - y
-            if not add_row(out, row % rows, planes, dy, x, x_origin, pitch, weight, periodic):
+            if not _add_row(
+                out[row % rows], planes, dy, x, x_origin, pitch, np.float32(weight), periodic, height, depth
+            ):
                 break
             row += direction

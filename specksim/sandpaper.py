@@ -13,7 +13,7 @@ from scipy.fft import next_fast_len
 
 from specksim import materials
 from specksim.compiled import kernel
-from specksim.convex import add_convex, affine_planes, chord, rotation_matrices
+from specksim.convex import add_convex, chord, rotation_matrices, upper_and_lower
 from specksim.optics.waves import binned_intensity, propagate_in_place, transmitted_wave
 from specksim.setups import Setup
 
@@ -29,9 +29,8 @@ class Grains:
 
     Attributes
     ----------
-    planes : (n, 16, 4) float64
-        Faces of each grain around its centre, see `convex.affine_planes`; lengths in m. Grains with fewer
-        faces repeat their last one.
+    planes : (n, 2, m, 3) float64
+        Faces of each grain around its centre, see `convex.upper_and_lower`; lengths in m.
     centre_m : (n, 2) float64
         (y, x) of each grain, m.
     area_m2 : (n,) float64
@@ -75,7 +74,7 @@ def draw_grains(setup: Setup, size_m: tuple[float, float], rng: np.random.Genera
     planes = _unit_grains(len(centre), rng)
     # a grain's planes are scaled sideways to its diameter in the object plane, and along the beam to its
     # true thickness, which a diverging beam does not magnify
-    planes[..., 0] *= diameter[:, None] / setup.diffuser_magnification
+    planes[..., 0] *= diameter[:, None, None] / setup.diffuser_magnification
     planes[..., 1:3] /= setup.diffuser_magnification
     return Grains(planes, centre, math.pi / 4 * diameter**2, size_m)
 
@@ -105,9 +104,9 @@ def _unit_grains(number: int, rng: np.random.Generator) -> np.ndarray:
     turns = rotation_matrices(rng.standard_normal((number, 4)))  # uniform over all rotations
     directions = np.einsum("nij,nkj->nki", turns, directions)
     offsets = np.take_along_axis(rng.uniform(0.8, 1.2, (number, most)), k, axis=1)
-    planes = affine_planes(directions, offsets)
+    planes = upper_and_lower(directions, offsets)
     area = np.array([_outline_area(grain, 4.0, _OUTLINE_ROWS) for grain in planes])
-    planes[..., 0] *= np.sqrt(math.pi / 4 / area)[:, None]
+    planes[..., 0] *= np.sqrt(math.pi / 4 / area)[:, None, None]
     return planes
 
 
@@ -240,13 +239,23 @@ def crop_field(
     turned = field.intensity.T if transpose else field.intensity
     turned = turned[:: -1 if flip_rows else 1, :: -1 if flip_columns else 1]
     corners = np.array([rng.integers(0, turned.shape) for _ in range(steps)])
-    speckles = []
-    for corner in corners:
-        rows, columns = (
-            (start + np.arange(n)) % size for start, n, size in zip(corner, shape, turned.shape, strict=True)
-        )
-        speckles.append(np.ascontiguousarray(turned[rows[:, None], columns]))
+    speckles = [np.empty(shape, np.float32) for _ in corners]
+    for speckle, corner in zip(speckles, corners, strict=True):
+        _crop(turned, corner[0], corner[1], speckle)
     return speckles, corners[0] - corners
+
+
+@kernel
+def _crop(periodic, row, column, out):
+    rows, columns = periodic.shape
+    for i in range(out.shape[0]):
+        source = (row + i) % rows
+        k = column
+        for j in range(out.shape[1]):
+            out[i, j] = periodic[source, k]
+            k += 1
+            if k == columns:
+                k = 0
 
 
 def _refuse_aliasing(setup: Setup, thickness_m: np.ndarray, phase_per_m: float) -> None:

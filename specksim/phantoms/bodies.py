@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 
 from specksim.compiled import kernel
-from specksim.convex import add_convex, affine_planes, rotation_matrices
+from specksim.convex import add_convex, rotation_matrices, upper_and_lower
 from specksim.grid import Grid
 
 _SUBSAMPLES = 4  # along each axis, where a rim crosses a cell
@@ -83,7 +83,7 @@ def _add_cuboid(out: np.ndarray, body: Mapping[str, Any], grid: Grid, weight: fl
     y, x = _place_m(body)
     axes = rotation_matrices(np.asarray(body["rotation"], float)).T  # rows: its edges in the laboratory
     half = 0.5e-6 * np.asarray(body["size_um"], float)
-    planes = affine_planes(np.concatenate([axes, -axes]), np.concatenate([half, half]))
+    planes = upper_and_lower(np.concatenate([axes, -axes])[None], np.concatenate([half, half])[None])[0]
     add_convex(out, planes, y, x, *grid.origin_m, grid.pitch_m, weight, False)
 
 
