@@ -1,0 +1,34 @@
+"""Fixtures that several test files share: a small detector, and one speckle field for it."""
+
+import hypothesis
+import numpy as np
+import pytest
+
+from specksim import seeds
+from specksim.sandpaper import SpeckleField, simulate_field
+from specksim.setups import Setup
+
+# examples are the same in every run, and compiling a kernel may take as long as it takes
+hypothesis.settings.register_profile(
+    "specksim", deadline=None, derandomize=True, database=None, max_examples=30
+)
+hypothesis.settings.load_profile("specksim")
+
+
+@pytest.fixture(scope="session")
+def small_setup() -> Setup:
+    """The default beamline with a frame of 64 × 64 pixels and no photon noise."""
+    return Setup().with_values(
+        detector__rows=64, detector__columns=64, detector__photons_per_pixel=float("inf")
+    )
+
+
+@pytest.fixture(scope="session")
+def small_field(small_setup: Setup) -> SpeckleField:
+    """A speckle field for `small_setup`."""
+    return simulate_field(small_setup, seeds.field_rng(0, "training", 0))
+
+
+@pytest.fixture
+def rng() -> np.random.Generator:
+    return np.random.default_rng(20240229)

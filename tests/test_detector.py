@@ -1,0 +1,161 @@
+"""Blur, binning and photon statistics of the detector."""
+
+import math
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from scipy import stats
+from scipy.ndimage import gaussian_filter1d
+
+from specksim import detector
+from specksim.optics.rays import deposit
+
+N = 4  # rays per pixel
+
+
+def test_expected_image_is_a_gaussian_blur_and_a_mean_over_each_pixel(rng):
+    light = rng.random((40, 56)).astype(np.float32)
+    image = detector.expected_image(light, detector.gaussian_taps(2.0), N, (5, 9))
+    blurred = gaussian_filter1d(gaussian_filter1d(light.astype(float), 2.0, axis=0), 2.0, axis=1)
+    centred = blurred[10:30, 10:46].reshape(5, N, 9, N).mean((1, 3))
+    assert image.dtype == np.float32
+    assert np.allclose(image, centred, rtol=1e-5)
+
+
+def test_pixel_without_blur_is_a_plain_mean_of_the_middle(rng):
+    cells = rng.random((24, 32)).astype(np.float32)
+    expected = cells[4:20, 8:24].reshape(4, N, 4, N).mean((1, 3))
+    assert np.allclose(detector.bin_mean(cells, N, (4, 4)), expected, rtol=1e-6)
+
+
+@pytest.mark.parametrize("sigma", [0.0, 0.3, 1.0, 2.7])
+def test_taps_are_symmetric_and_sum_to_one(sigma):
+    taps = detector.gaussian_taps(sigma)
+    assert len(taps) % 2 == 1
+    assert np.array_equal(taps, taps[::-1])
+    assert taps.sum() == pytest.approx(1.0)
+
+
+@pytest.mark.parametrize("deposited", [True, False])
+@pytest.mark.parametrize("sigma_px", [0.3, 0.5, 1.2])
+def test_blur_has_the_variance_of_the_detector_with_the_spline_counted(sigma_px, deposited):
+    taps = detector.blur_taps(sigma_px, N, deposited)
+    place = np.arange(len(taps)) - len(taps) // 2
+    spline = 0.25 if deposited else 0.0
+    assert (taps * place**2).sum() + spline == pytest.approx((N * sigma_px) ** 2, rel=5e-3)
+
+
+@pytest.mark.parametrize("sigma_px", [0.0, 0.1, 0.5, 1.0])
+def test_rays_at_rest_and_deposited_rays_are_blurred_alike(rng, sigma_px):
+    light = rng.exponential(size=(96, 96)).astype(np.float32)
+    still = np.zeros_like(light)
+    reference = detector.expected_image(light, detector.blur_taps(sigma_px, N, deposited=False), N, (12, 12))
+    sample = detector.expected_image(
+        deposit(light, still, still), detector.blur_taps(sigma_px, N, deposited=True), N, (12, 12)
+    )
+    assert np.allclose(sample, reference, rtol=2e-6)
+
+
+@given(shift=st.floats(-3, 3))
+def test_blur_does_not_depend_on_the_sub_pixel_shift(shift):
+    # image of a point source, moved along x: its mean moves and its variance stays
+    shift = float(np.float32(shift))
+    light = np.zeros((96, 96), np.float32)
+    light[48, 48] = 1.0
+    moved = deposit(light, np.full_like(light, shift), np.zeros_like(light))
+    image = detector.expected_image(moved, detector.blur_taps(0.5, N, deposited=True), 1, (64, 64)).astype(
+        float
+    )
+    place = np.arange(64) + 16 - 48
+    profile = image.sum(axis=0)
+    mean = (profile * place).sum()
+    assert mean == pytest.approx(shift, abs=1e-5)
+    assert (profile * (place - mean) ** 2).sum() == pytest.approx(4.0, rel=1e-3)
+
+
+def test_mean_is_conserved():
+    light = np.full((80, 80), 0.7, np.float32)
+    image = detector.expected_image(light, detector.blur_taps(0.5, N, deposited=False), N, (12, 12))
+    assert np.allclose(image, 0.7, rtol=1e-6)
+
+
+def test_light_of_a_spot_inside_is_conserved(rng):
+    light = np.zeros((96, 96), np.float32)
+    light[40:56, 40:56] = rng.random((16, 16))
+    image = detector.expected_image(light, detector.blur_taps(0.5, N, deposited=False), N, (18, 18))
+    assert image.sum() * N**2 == pytest.approx(light.sum(), rel=1e-5)
+
+
+def test_margin_narrower_than_the_blur_is_refused():
+    taps = detector.blur_taps(0.5, N, deposited=False)  # 9 rays on either side
+    detector.expected_image(np.ones((58, 58), np.float32), taps, N, (10, 10))
+    with pytest.raises(ValueError, match="margin around the frame is narrower than the blur by 1 rays"):
+        detector.expected_image(np.ones((58, 56), np.float32), taps, N, (10, 10))
+
+
+def test_python_kernels_agree_with_the_compiled_ones(rng):
+    light = rng.random((14, 18)).astype(np.float32)
+    weights = rng.random(5).astype(np.float32)
+    columns, rows = np.empty((2, 14, 3), np.float32), np.empty((2, 2, 18), np.float32)
+    for k, (first, second) in enumerate(
+        [
+            (detector._weighted_columns, detector._weighted_rows),
+            (detector._weighted_columns.py_func, detector._weighted_rows.py_func),
+        ]
+    ):
+        first(light, weights, 1, 4, columns[k])
+        second(light, weights, 2, 3, rows[k])
+    assert np.allclose(*columns, rtol=1e-5)
+    assert np.allclose(*rows, rtol=1e-5)
+
+
+def test_counts_are_poisson(rng):
+    expected = np.full((300, 300), 0.9, np.float32)
+    counts = detector.expose(expected, 100.0, rng)
+    assert counts.dtype == np.uint16
+    mean, variance, n = counts.mean(), counts.var(), counts.size
+    assert mean == pytest.approx(90.0, abs=4 * math.sqrt(90.0 / n))
+    # variance of the sample variance of a Poisson law: (m + 2 m²) / n
+    assert variance == pytest.approx(90.0, abs=4 * math.sqrt((90.0 + 2 * 90.0**2) / n))
+    edges = np.arange(70, 111)
+    observed = np.bincount(np.clip(counts.ravel(), 69, 110))[69:]
+    law = stats.poisson(90.0 * float(np.float32(0.9)) / 0.9)
+    shares = np.concatenate([[law.cdf(69)], law.pmf(edges[:-1]), [law.sf(109)]])
+    assert stats.chisquare(observed, n * shares / shares.sum()).pvalue > 1e-4
+
+
+def test_noise_of_different_pixels_is_independent(rng):
+    noise = detector.expose(np.ones((200, 200)), 400.0, rng) - 400.0
+    for axis in (0, 1):
+        neighbours = (noise * np.roll(noise, 1, axis=axis)).mean() / noise.var()
+        assert abs(neighbours) < 4 / 200
+
+
+def test_brightness_of_each_pixel_sets_its_count(rng):
+    expected = np.tile([[0.0, 1.0, 3.0]], (2000, 1))
+    assert detector.expose(expected, 500.0, rng).mean(0) == pytest.approx([0.0, 500.0, 1500.0], rel=5e-3)
+
+
+def test_without_noise_the_expected_image_comes_back(rng):
+    expected = rng.random((4, 4))
+    before = rng.bit_generator.state
+    image = detector.expose(expected, math.inf, rng)
+    assert image.dtype == np.float32
+    assert np.array_equal(image, expected.astype(np.float32))
+    assert rng.bit_generator.state == before
+
+
+@pytest.mark.parametrize(
+    ("photons", "dtype"),
+    [(1.0, np.uint16), (2000.0, np.uint16), (2047.0, np.uint16), (2048.0, np.uint32), (math.inf, np.float32)],
+)
+def test_counts_are_stored_in_the_least_type_that_holds_32_times_the_mean(photons, dtype):
+    assert detector.count_dtype(photons) is dtype
+
+
+@pytest.mark.parametrize(("photons", "name"), [(2000.0, "uint16"), (1e9, "uint32")])
+def test_count_that_does_not_fit_is_refused(rng, photons, name):
+    with pytest.raises(ValueError, match=f"does not fit into {name}: lower detector.photons_per_pixel"):
+        detector.expose(np.array([[1.0, 40.0]]), photons, rng)
