@@ -5,7 +5,7 @@ from typing import Any
 
 import numba
 
-_OPTIONS = {"nogil": True, "fastmath": {"contract", "nsz", "arcp", "reassoc"}}
+_OPTIONS: dict[str, Any] = {"nogil": True, "fastmath": {"contract", "nsz", "arcp", "reassoc"}}
 
 
 def kernel(function: Callable[..., Any]) -> Any:

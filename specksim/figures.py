@@ -77,7 +77,7 @@ def _profile(axis: Axes, pair: SpecklePair, setup: Setup) -> None:
     axis.plot(x, pair.dx[row], color="C0", label="dx")
     axis.plot(x, pair.dy[row], color="C1", label="dy")
     axis.set(
-        title=f"profile along the dotted line, row {row}",
+        title=f"profile, row {row} (dotted line)",
         xlabel="x in the object (mm)",
         ylabel="displacement (pixels)",
         xlim=(0, x[-1]),
@@ -86,7 +86,7 @@ def _profile(axis: Axes, pair: SpecklePair, setup: Setup) -> None:
     phase.plot(x, pair.phase[row], color="0.4", ls="--", label="phase")
     phase.set_ylabel("phase (rad)")
     lines = axis.get_lines() + phase.get_lines()
-    axis.legend(lines, [line.get_label() for line in lines], loc="best")
+    axis.legend(lines, [str(line.get_label()) for line in lines], loc="best")
 
 
 def _save(figure: Figure, path: str | Path) -> None:

@@ -9,6 +9,7 @@ import math
 from dataclasses import dataclass
 
 import numpy as np
+from scipy import ndimage
 from scipy.fft import next_fast_len
 
 from specksim import materials
@@ -208,6 +209,7 @@ def simulate_field(setup: Setup, rng: np.random.Generator) -> SpeckleField:
     wave = propagate_in_place(wave, setup.wave_pitch_m, distance, setup.wavelength_m)
     intensity = np.empty(shape, np.float32)
     binned_intensity(wave, factor, intensity)
+    _blur_in_place(setup, intensity)
     mean = float(intensity.mean(dtype=np.float64))
     intensity /= np.float32(mean)
     return SpeckleField(intensity, mean)
@@ -243,6 +245,17 @@ def crop_field(
     for speckle, corner in zip(speckles, corners, strict=True):
         _crop(turned, corner[0], corner[1], speckle)
     return speckles, corners[0] - corners
+
+
+def _blur_in_place(setup: Setup, intensity: np.ndarray) -> None:
+    """Penumbra of a diffuser upstream of the sample, as far as it exceeds that of the sample itself.
+
+    The sample's own is part of `Setup.blur_px`, which everything that reaches the detector is given.
+    """
+    excess_px = math.sqrt(max(setup.diffuser_blur_px**2 - setup.source_blur_px**2, 0.0))
+    if excess_px > 0:
+        sigma = excess_px * setup.numerics.oversampling
+        ndimage.gaussian_filter(intensity, sigma, mode="wrap", output=intensity)
 
 
 @kernel

@@ -323,7 +323,7 @@ class Setup:
 
     def to_toml(self) -> str:
         """The whole setup as TOML text with a comment on each key; `from_toml` gives the same setup."""
-        lines = []
+        lines: list[str] = []
         for section in _PARTS:
             part = getattr(self, section)
             lines += ["", f"[{section}]"] if lines else [f"[{section}]"]

@@ -85,7 +85,7 @@ def draw_spheres_in_fiber(
         along = rng.uniform(-0.5, 0.5) * length
         return np.array([along, across * math.cos(turn), across * math.sin(turn)])
 
-    voids = _voids(rng, rng.integers(1, 13), (0.15 * radius, 0.7 * radius), inside)
+    voids = _voids(rng, int(rng.integers(1, 13)), (0.15 * radius, 0.7 * radius), inside)
     return [fiber, *_inclusions(voids, axes, fiber)]
 
 
@@ -106,7 +106,7 @@ def draw_spheres_in_block(
     def inside(void: float) -> np.ndarray:
         return rng.uniform(-1, 1, 3) * (0.5 * size - void)
 
-    voids = _voids(rng, rng.integers(2, 17), (0.03 * side, 0.45 * size.min()), inside)
+    voids = _voids(rng, int(rng.integers(2, 17)), (0.03 * side, 0.45 * size.min()), inside)
     return [block, *_inclusions(voids, rotation_matrices(np.array(block["rotation"])), block)]
 
 

@@ -1,0 +1,107 @@
+"""Where the time of `specksim generate` goes, in F: one 1024² FFT round trip (complex64, one thread).
+
+    python benchmarks/generation.py
+
+Every figure is the best of several runs in this one process, so that the ratios hold on a noisy machine.
+"""
+
+import time
+from collections.abc import Callable
+
+import numpy as np
+import scipy.fft
+
+from specksim import Setup, detector, forward, phantoms, sandpaper, seeds
+from specksim.optics import rays, refraction, waves
+
+
+def best_ms(work: Callable[[], object], runs: int = 7) -> float:
+    """Shortest of several runs, ms, after one that is not counted."""
+    work()
+    times = []
+    for _ in range(runs):
+        start = time.perf_counter()
+        work()
+        times.append(time.perf_counter() - start)
+    return 1e3 * min(times)
+
+
+def yardstick_ms() -> float:
+    wave = np.ones((1024, 1024), np.complex64)
+    return best_ms(lambda: scipy.fft.ifft2(scipy.fft.fft2(wave), overwrite_x=True))
+
+
+def field_steps(setup: Setup) -> dict[str, float]:
+    """Milliseconds of each step of a sandpaper field."""
+    shape = sandpaper.field_shape(setup)
+    size_m = (shape[0] * setup.ray_pitch_m, shape[1] * setup.ray_pitch_m)
+    fine = (shape[0] * setup.waves_per_ray, shape[1] * setup.waves_per_ray)
+    grains = sandpaper.draw_grains(setup, size_m, np.random.default_rng(0))
+    thickness = sandpaper.project_grains(grains, fine)
+    wave = waves.transmitted_wave(thickness, 8.5e-7, 1.5e-9, setup.wavenumber_per_m)
+    intensity = np.empty(shape, np.float32)
+    return {
+        "draw grains": best_ms(lambda: sandpaper.draw_grains(setup, size_m, np.random.default_rng(0)), 3),
+        "project grains": best_ms(lambda: sandpaper.project_grains(grains, fine), 3),
+        "exponential": best_ms(
+            lambda: waves.transmitted_wave(thickness, 8.5e-7, 1.5e-9, setup.wavenumber_per_m), 3
+        ),
+        "propagate": best_ms(lambda: waves.propagate_in_place(wave, 1.2e-6, 2.0, 4.4e-11), 3),
+        "intensity": best_ms(lambda: waves.binned_intensity(wave, setup.waves_per_ray, intensity), 3),
+        "whole field": best_ms(lambda: sandpaper.simulate_field(setup, np.random.default_rng(0)), 3),
+    }
+
+
+def pair_steps(setup: Setup, geometry: str) -> dict[str, float]:
+    """Milliseconds of each step of a pair in front of a given field."""
+    field = sandpaper.simulate_field(setup, seeds.field_rng(0, "training", 0))
+    scene_rng, crop_rng, noise_rng = seeds.pair_rngs(0, "training", 0)
+    scene = phantoms.draw_scene(geometry, "nylon", setup, scene_rng)
+    paths, margin_px = forward.trace_object(setup, scene)
+    distance_m, k = setup.effective_distance_m, setup.wavenumber_per_m
+    dx, dy = refraction.displacement(paths.refraction, distance_m, setup.ray_pitch_m)
+    speckle = sandpaper.crop_field(field, dx.shape, 1, crop_rng)[0][0]
+    oversampling, shape = setup.numerics.oversampling, (setup.detector.rows, setup.detector.columns)
+    blur = detector.blur_taps(setup.blur_px, oversampling, deposited=True)
+    image = detector.expected_image(speckle, blur, oversampling, shape)
+    return {
+        "draw scene": best_ms(
+            lambda: phantoms.draw_scene(geometry, "nylon", setup, seeds.pair_rngs(0, "training", 0)[0])
+        ),
+        "optical paths": best_ms(lambda: forward.trace_object(setup, scene)),
+        "displacement": best_ms(
+            lambda: refraction.displacement(paths.refraction, distance_m, setup.ray_pitch_m)
+        ),
+        "transmission, phase": best_ms(
+            lambda: (
+                refraction.transmitted_intensity(paths.absorption, k),
+                refraction.phase_shift(paths.refraction, k),
+            )
+        ),
+        "cut speckle": best_ms(lambda: sandpaper.crop_field(field, dx.shape, 1, np.random.default_rng(0))),
+        "deposit": best_ms(lambda: rays.deposit(speckle, dx, dy)),
+        "blur and bin, twice": 2
+        * best_ms(lambda: detector.expected_image(speckle, blur, oversampling, shape)),
+        "photon noise, twice": 2
+        * best_ms(lambda: detector.expose(image, setup.detector.photons_per_pixel, noise_rng)),
+        "bin labels": 4 * best_ms(lambda: detector.bin_mean(dx, oversampling, shape)),
+        "valid mask": best_ms(lambda: forward.valid_mask(setup, dx, dy, margin_px)),
+        "whole pair": best_ms(lambda: forward.simulate_pair(setup, scene, field, crop_rng, noise_rng)),
+    }
+
+
+def main() -> None:
+    setup = Setup()
+    unit = yardstick_ms()
+    print(f"F = {unit:.1f} ms")
+    for title, steps in (
+        ("field", field_steps(setup)),
+        *((f"pair, {geometry}", pair_steps(setup, geometry)) for geometry in phantoms.TRAINING),
+    ):
+        print(f"\n{title:<24}{'ms':>8}{'F':>8}")
+        for name, milliseconds in steps.items():
+            print(f"  {name:<22}{milliseconds:>8.1f}{milliseconds / unit:>8.2f}")
+
+
+if __name__ == "__main__":
+    main()
