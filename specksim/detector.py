@@ -73,7 +73,7 @@ def expected_image(
     """
     # the blur followed by a pixel's mean, as one row of weights for each pixel
     weights = np.convolve(taps, np.full(oversampling, 1.0 / oversampling)).astype(np.float32)
-    half_rows = np.empty((rays.shape[0], shape[1]), np.float32)
+    half_done = np.empty((shape[0], rays.shape[1]), np.float32)
     image = np.empty(shape, np.float32)
     reach = len(taps) // 2
     first = [
@@ -81,8 +81,9 @@ def expected_image(
     ]
     if min(first) < 0:
         raise ValueError(f"the margin around the frame is narrower than the blur by {-min(first)} rays")
-    _weighted_columns(rays, weights, first[1], oversampling, half_rows)
-    _weighted_rows(half_rows, weights, first[0], oversampling, image)
+    # rows first: the larger pass then runs along contiguous memory
+    _weighted_rows(rays, weights, first[0], oversampling, half_done)
+    _weighted_columns(half_done, weights, first[1], oversampling, image)
     return image
 
 

@@ -169,24 +169,45 @@ def run_plan(
     workers: int = 1,
     resume: bool = False,
     overwrite: bool = False,
+    announce: Callable[[Sequence[Shard]], None] = lambda shards: None,
     progress: Callable[[int], None] = lambda pairs: None,
-) -> None:
-    """Carry out a plan; see `generate`. `progress` is given the number of pairs since its last call."""
+) -> int:
+    """Carry out a plan; see `generate`.
+
+    Parameters
+    ----------
+    plan : Plan
+    workers, resume, overwrite
+        As in `generate`.
+    announce : callable
+        Given the shards that will be simulated, when it is sure that the run can begin.
+    progress : callable
+        Given the number of pairs since its last call.
+
+    Returns
+    -------
+    int
+        Number of pairs simulated: 0 where `resume` found a complete file.
+    """
     if workers < 1:
         raise ValueError(f"workers must be >= 1, got {workers}")
     if resume and overwrite:
         raise ValueError("resume and overwrite exclude each other")
     if resume and plan.target.exists():
         _require_same(plan, plan.target, plan.n)
-        progress(plan.n)
-        return
+        return 0
     finished = _finished_shards(plan, resume, overwrite)
     _require_room(plan)
+    todo = [shard for shard in plan.shards if shard not in finished]
+    announce(todo)
     progress(sum(shard.stop - shard.first for shard in finished))
-    todo = [(plan, shard) for shard in plan.shards if shard not in finished]
-    run_tasks(write_shard, todo, workers, progress)
-    if len(plan.shards) == 1:
-        return
+    run_tasks(write_shard, [(plan, shard) for shard in todo], workers, progress)
+    if len(plan.shards) > 1:
+        _merge_shards(plan)
+    return sum(shard.stop - shard.first for shard in todo)
+
+
+def _merge_shards(plan: Plan) -> None:
     paths = [plan.shard_path(shard) for shard in plan.shards]
     with writer.complete_file(plan.target, _part(plan.target)) as file:
         writer.merge(file, paths, plan.request, plan.n, plan.compression)
@@ -262,12 +283,13 @@ def _require_room(plan: Plan) -> None:
         )
 
 
-def estimate_seconds(plan: Plan, workers: int) -> float:
-    """About how long a plan will take on this machine, s, from the time of one small FFT.
+def estimate_seconds(setup: Setup, shards: Sequence[Shard], workers: int) -> float:
+    """About how long some shards will take on this machine, s, from the time of one small FFT.
 
-    The costs, in round trips of an FFT per sample, are those of `benchmarks/generation.py`.
+    The costs, in FFT round trips a sample, are those of `benchmarks/generation.py`.
     """
-    setup = plan.request.setup
+    if not shards:
+        return 0.0
     side = 512
     wave = np.ones((side, side), np.complex64)
     scipy.fft.ifft2(scipy.fft.fft2(wave))
@@ -276,8 +298,8 @@ def estimate_seconds(plan: Plan, workers: int) -> float:
     per_sample = (time.perf_counter() - start) / side**2
     field = math.prod(field_shape(setup)) * setup.waves_per_ray**2
     rays = math.prod(setup.ray_nodes(8).shape)
-    pairs = max(shard.stop - shard.first for shard in plan.shards)
-    rounds = math.ceil(len(plan.shards) / workers)
+    pairs = max(shard.stop - shard.first for shard in shards)
+    rounds = math.ceil(len(shards) / workers)
     return per_sample * rounds * (_FIELD_COST * field + _PAIR_COST * rays * pairs)
 
 

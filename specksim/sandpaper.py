@@ -6,6 +6,7 @@ The fields are periodic, so that a frame may be cut anywhere.
 """
 
 import math
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -241,9 +242,7 @@ def crop_field(
     turned = field.intensity.T if transpose else field.intensity
     turned = turned[:: -1 if flip_rows else 1, :: -1 if flip_columns else 1]
     corners = np.array([rng.integers(0, turned.shape) for _ in range(steps)])
-    speckles = [np.empty(shape, np.float32) for _ in corners]
-    for speckle, corner in zip(speckles, corners, strict=True):
-        _crop(turned, corner[0], corner[1], speckle)
+    speckles = [_cut(turned, tuple(corner), shape) for corner in corners]
     return speckles, corners[0] - corners
 
 
@@ -258,17 +257,22 @@ def _blur_in_place(setup: Setup, intensity: np.ndarray) -> None:
         ndimage.gaussian_filter(intensity, sigma, mode="wrap", output=intensity)
 
 
-@kernel
-def _crop(periodic, row, column, out):
-    rows, columns = periodic.shape
-    for i in range(out.shape[0]):
-        source = (row + i) % rows
-        k = column
-        for j in range(out.shape[1]):
-            out[i, j] = periodic[source, k]
-            k += 1
-            if k == columns:
-                k = 0
+def _cut(periodic: np.ndarray, corner: tuple[int, int], shape: tuple[int, int]) -> np.ndarray:
+    """Rectangle of a periodic array, pieced together from what lies between its edges."""
+    cut = np.empty(shape, periodic.dtype)
+    for rows, source_rows in _pieces(corner[0], shape[0], periodic.shape[0]):
+        for columns, source_columns in _pieces(corner[1], shape[1], periodic.shape[1]):
+            cut[rows, columns] = periodic[source_rows, source_columns]
+    return cut
+
+
+def _pieces(start: int, length: int, period: int) -> Iterator[tuple[slice, slice]]:
+    done = 0
+    while done < length:
+        source = (start + done) % period
+        count = min(length - done, period - source)
+        yield slice(done, done + count), slice(source, source + count)
+        done += count
 
 
 def _refuse_aliasing(setup: Setup, thickness_m: np.ndarray, phase_per_m: float) -> None:

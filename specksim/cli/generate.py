@@ -3,11 +3,15 @@
 import os
 import signal
 import sys
-from typing import Any
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from specksim.cli.options import load_setup, setup_options
+
+if TYPE_CHECKING:
+    from specksim.generation import Shard
 
 _ANNOUNCED_SECONDS = 2.0
 
@@ -118,19 +122,34 @@ def generate(
     )
     plan = make_plan(request, n, out or f"{_file_name(material)}.h5", compression)
     workers = workers or _cores()
-    seconds = estimate_seconds(plan, workers)
-    if seconds > _ANNOUNCED_SECONDS:
-        click.echo(
-            f"{n} pairs of {request.describe()}: about {_duration(seconds)} "
-            f"and {plan.data_bytes / 1e6:.0f} MB, {workers} workers",
-            err=True,
-        )
+
+    def announce(shards: "Sequence[Shard]") -> None:
+        processes = min(workers, len(shards))
+        seconds = estimate_seconds(setup, shards, processes)
+        if seconds > _ANNOUNCED_SECONDS:
+            click.echo(
+                f"{n} pairs of {request.describe()}: about {_duration(seconds)} and "
+                f"{plan.data_bytes / 1e6:.0f} MB, {processes} process{'es' if processes > 1 else ''}",
+                err=True,
+            )
+
     signal.signal(signal.SIGTERM, _interrupt)
     with tqdm(total=n, unit="pair", file=sys.stderr, disable=None) as bar:
-        run_plan(plan, workers=workers, resume=resume, overwrite=overwrite, progress=lambda k: bar.update(k))
+        simulated = run_plan(
+            plan,
+            workers=workers,
+            resume=resume,
+            overwrite=overwrite,
+            announce=announce,
+            progress=bar.update,
+        )
     seconds = time.perf_counter() - start
-    size = plan.target.stat().st_size / 1e6
-    click.echo(f"{plan.target}: {n} pairs in {seconds:.1f} s ({n / seconds:.1f} pairs/s), {size:.0f} MB")
+    size = f"{plan.target.stat().st_size / 1e6:.0f} MB"
+    if simulated == 0:
+        click.echo(f"{plan.target}: complete, {n} pairs, {size}; nothing was left to simulate")
+        return
+    rate = f"{simulated / seconds:.1f} pairs/s"
+    click.echo(f"{plan.target}: {simulated} pairs in {seconds:.1f} s ({rate}), {size}")
 
 
 def _interrupt(*_: object) -> None:

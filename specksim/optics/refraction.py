@@ -61,18 +61,31 @@ def _displacement(path, scale, dx, dy):
 
 def phase_shift(refraction_path_m: np.ndarray, wavenumber_per_m: float) -> np.ndarray:
     """Phase φ = −kδT, mean over each cell, (H, W) float32, rad, from δT at the (H + 1, W + 1) corners, m."""
-    return np.float32(-wavenumber_per_m) * _cell_means(refraction_path_m)
+    phase = _cell_means(refraction_path_m)
+    phase *= np.float32(-wavenumber_per_m)
+    return phase
 
 
 def transmitted_intensity(absorption_path_m: np.ndarray, wavenumber_per_m: float) -> np.ndarray:
     """Transmission exp(−2kβT) of each cell, (H, W) float32, from βT at the (H + 1, W + 1) corners, m."""
-    return np.exp(np.float32(-2.0 * wavenumber_per_m) * _cell_means(absorption_path_m))
+    exponent = _cell_means(absorption_path_m)
+    exponent *= np.float32(-2.0 * wavenumber_per_m)
+    return np.exp(exponent, out=exponent)
 
 
 def _cell_means(path_m: np.ndarray) -> np.ndarray:
     path = _corners(path_m)
-    rows = path[1:] + path[:-1]
-    return np.float32(0.25) * (rows[:, 1:] + rows[:, :-1])
+    means = np.empty((path.shape[0] - 1, path.shape[1] - 1), np.float32)
+    _mean_of_corners(path, means)
+    return means
+
+
+@kernel
+def _mean_of_corners(path, means):
+    for i in range(means.shape[0]):
+        for j in range(means.shape[1]):
+            total = (path[i, j] + path[i, j + 1]) + (path[i + 1, j] + path[i + 1, j + 1])
+            means[i, j] = np.float32(0.25) * total
 
 
 def _corners(path_m: np.ndarray) -> np.ndarray:
