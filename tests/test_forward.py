@@ -352,6 +352,21 @@ def test_source_blurs_the_image(small_setup, small_field):
     assert blurred.reference.std() < 0.9 * sharp.reference.std()
 
 
+def test_source_blurs_speckle_from_upstream_more_than_the_object(small_setup):
+    # penumbra on the detector: s (a + z2) / (z1 - a) of the sandpaper, s z2 / z1 of the object
+    cone = small_setup.with_values(beam__source_to_sample_m=10.0, diffuser__diffuser_to_sample_m=2.0)
+    wide = cone.with_values(beam__source_fwhm_um=50.0)
+    sharp, blurred = (
+        run(setup, EMPTY, simulate_field(setup, seeds.field_rng(0, "training", 0))) for setup in (cone, wide)
+    )
+    sigma = 50 / 2.3548 * 4 / 8 / 9.9
+    assert wide.diffuser_blur_px == pytest.approx(sigma, rel=1e-4)
+    expected = ndimage.gaussian_filter(sharp.reference[0].astype(float), sigma, truncate=5)
+    inner = (slice(8, -8), slice(8, -8))
+    assert np.allclose(blurred.reference[0][inner], expected[inner], atol=0.02)
+    assert np.allclose(blurred.sample, blurred.reference, rtol=1e-5)
+
+
 def test_margin_holds_all_light_that_may_reach_the_frame(small_setup, wedge):
     delta, _ = refractive_index("nylon", 28.0)
     setup = small_setup.with_values(propagation__sample_to_detector_m=20.0)

@@ -129,6 +129,33 @@ def test_mean_intensity_is_what_the_grains_let_through(small_setup, small_field)
     assert small_field.intensity.min() >= 0
 
 
+def test_only_the_distance_to_the_detector_counts_in_a_parallel_beam(small_setup, small_field):
+    # the sample is not in the way of its own reference
+    upstream = small_setup.with_values(
+        diffuser__diffuser_to_sample_m=1.25, propagation__sample_to_detector_m=0.75
+    )
+    field = simulate_field(upstream, seeds.field_rng(0, "training", 0))
+    assert np.allclose(field.intensity, small_field.intensity, rtol=1e-4, atol=1e-5)
+
+
+def test_cone_beam_speckle_does_not_care_where_the_sample_stands(small_setup):
+    # source to mask 1 m, mask to detector 3 m: one image on the detector, by different object planes
+    values = {"numerics__wave_pitch_um": 1.25, "detector__pixel_size_um": 9.6}
+    at_mask = small_setup.with_values(
+        beam__source_to_sample_m=1.0, propagation__sample_to_detector_m=3.0, **values
+    )
+    behind = small_setup.with_values(
+        beam__source_to_sample_m=2.0,
+        diffuser__diffuser_to_sample_m=1.0,
+        propagation__sample_to_detector_m=2.0,
+        **values,
+    )
+    assert (at_mask.magnification, behind.magnification) == (4.0, 2.0)
+    fields = [simulate_field(setup, seeds.field_rng(0, "training", 0)) for setup in (at_mask, behind)]
+    assert fields[0].intensity.std() > 0.1
+    assert np.allclose(fields[0].intensity, fields[1].intensity, atol=2e-3)
+
+
 def test_speckle_of_the_default_preset_before_blur(default_field):
     image = default_field.intensity
     pixels = image.reshape(image.shape[0] // 4, 4, image.shape[1] // 4, 4).mean((1, 3))
@@ -236,10 +263,10 @@ def test_crop_of_a_field_that_is_not_square(rng):
         assert np.isin(speckles[0], field.intensity).all()
 
 
-def test_python_crop_agrees_with_the_compiled_one(rng):
-    # also where the cut is larger than the field, and wraps more than once
-    field, out = rng.random((5, 4)).astype(np.float32), np.empty((2, 12, 9), np.float32)
-    sandpaper._crop(field, 3, 2, out[0])
-    sandpaper._crop.py_func(field, 3, 2, out[1])
-    assert np.array_equal(*out)
-    assert np.array_equal(out[0], np.roll(np.tile(field, (4, 4)), (-3, -2), axis=(0, 1))[:12, :9])
+def test_cut_larger_than_the_field_repeats_it(rng):
+    field = SpeckleField(rng.random((8, 8)).astype(np.float32), 1.0)
+    for seed in range(10):
+        (speckle,), _ = crop_field(field, (20, 19), 1, np.random.default_rng(seed))
+        assert np.array_equal(speckle[8:], speckle[:-8])
+        assert np.array_equal(speckle[:, 8:], speckle[:, :-8])
+        assert sorted(speckle[:8, :8].ravel()) == sorted(field.intensity.ravel())

@@ -9,6 +9,7 @@ from scipy.spatial.transform import Rotation
 
 from specksim import forward, phantoms
 from specksim.grid import Grid
+from specksim.materials import refractive_index
 from specksim.optics import refraction
 from specksim.phantoms import training
 
@@ -30,16 +31,10 @@ def test_every_draw_displaces_a_twentieth_of_the_frame(small_setup, geometry, sh
         n = setup.numerics.oversampling
         dx, dy = (d.reshape(shape[0], n, shape[1], n).mean((1, 3)) / n for d in (dx, dy))
         shift = np.hypot(dx, dy)
-        delta, _ = training_index()
+        delta, _ = refractive_index("nylon", 28.0)
         slope = shift * setup.object_pixel_m / (setup.effective_distance_m * delta)
         assert np.mean(slope >= 0.15) >= 0.05
         assert np.mean(shift > 0) >= 0.05
-
-
-def training_index():
-    from specksim.materials import refractive_index
-
-    return refractive_index("nylon", 28.0)
 
 
 def host_chord(host, x_um, y_um):
@@ -66,10 +61,10 @@ def host_chord(host, x_um, y_um):
 @pytest.mark.parametrize("geometry", ["spheres-in-fiber", "spheres-in-block"])
 def test_voids_stay_inside_of_their_host(small_setup, geometry):
     side = 64 * 9.9
-    axis = np.linspace(-1.5 * side, 1.5 * side, 301)
+    axis = np.linspace(-1.2 * side, 1.2 * side, 161)
     x, y = np.meshgrid(axis, axis)
     number = 0
-    for seed in SEEDS:
+    for seed in range(80):
         host, *voids = draw(geometry, small_setup, seed)["bodies"]
         left = host_chord(host, x, y)
         assert left.max() > 0
@@ -80,7 +75,24 @@ def test_voids_stay_inside_of_their_host(small_setup, geometry):
             left = left - 2 * np.sqrt(np.maximum(void["radius_um"] ** 2 - distance, 0))
         assert left.min() > -1e-9
         number += len(voids)
-    assert number > 2 * len(SEEDS)
+    assert number > 160
+
+
+@pytest.mark.parametrize("angle_deg", [0.0, 45.0, 135.0])
+def test_voids_stay_inside_of_a_steep_fibre(monkeypatch, angle_deg):
+    # steeper than any that is drawn, so that a wrong axis would show
+    fiber = {"shape": "cylinder", "x_um": 5.0, "y_um": -7.0, "radius_um": 100.0}
+    angle = math.radians(angle_deg)
+    fiber |= {"angle_rad": angle, "tilt_rad": math.radians(60)}
+    monkeypatch.setattr(training, "_fiber", lambda *_: fiber)
+    reach = []
+    for seed in range(30):
+        _, *voids = training.draw_spheres_in_fiber(np.random.default_rng(seed), 600.0, 800.0)
+        for void in voids:
+            x, y = void["x_um"] - 5.0, void["y_um"] + 7.0
+            reach.append(abs(y * math.cos(angle) - x * math.sin(angle)) + void["radius_um"])
+    assert max(reach) <= 100.0 + 1e-9
+    assert max(reach) > 95.0  # they fill it to its wall
 
 
 @GEOMETRIES
