@@ -11,7 +11,7 @@ from collections.abc import Callable
 import numpy as np
 import scipy.fft
 
-from specksim import Setup, detector, forward, phantoms, sandpaper, seeds
+from specksim import Setup, detector, forward, phantoms, sandpaper, seeds, tracing, validity
 from specksim.optics import rays, refraction, waves
 
 
@@ -57,7 +57,7 @@ def pair_steps(setup: Setup, geometry: str) -> dict[str, float]:
     field = sandpaper.simulate_field(setup, seeds.field_rng(0, "training", 0))
     scene_rng, crop_rng, noise_rng = seeds.pair_rngs(0, "training", 0)
     scene = phantoms.draw_scene(geometry, "nylon", setup, scene_rng)
-    paths, margin_px = forward.trace_object(setup, scene)
+    paths, margin_px = tracing.trace_object(setup, scene)
     distance_m, k = setup.effective_distance_m, setup.wavenumber_per_m
     dx, dy = refraction.displacement(paths.refraction, distance_m, setup.ray_pitch_m)
     speckle = sandpaper.crop_field(field, dx.shape, 1, crop_rng)[0][0]
@@ -68,7 +68,7 @@ def pair_steps(setup: Setup, geometry: str) -> dict[str, float]:
         "draw scene": best_ms(
             lambda: phantoms.draw_scene(geometry, "nylon", setup, seeds.pair_rngs(0, "training", 0)[0])
         ),
-        "optical paths": best_ms(lambda: forward.trace_object(setup, scene)),
+        "optical paths": best_ms(lambda: tracing.trace_object(setup, scene)),
         "displacement": best_ms(
             lambda: refraction.displacement(paths.refraction, distance_m, setup.ray_pitch_m)
         ),
@@ -85,7 +85,7 @@ def pair_steps(setup: Setup, geometry: str) -> dict[str, float]:
         "photon noise, twice": 2
         * best_ms(lambda: detector.expose(image, setup.detector.photons_per_pixel, noise_rng)),
         "bin labels": 4 * best_ms(lambda: detector.bin_mean(dx, oversampling, shape)),
-        "valid mask": best_ms(lambda: forward.valid_mask(setup, dx, dy, margin_px)),
+        "valid mask": best_ms(lambda: validity.valid_mask(setup, dx, dy, margin_px)),
         "whole pair": best_ms(lambda: forward.simulate_pair(setup, scene, field, crop_rng, noise_rng)),
     }
 

@@ -19,9 +19,11 @@ def count_dtype(photons_per_pixel: float) -> type[np.generic]:
 
 
 def gaussian_taps(sigma: float) -> np.ndarray:
-    """Samples of a Gaussian out to 4 sigma, normalised to sum 1; a single 1 for sigma = 0."""
-    if sigma <= 0:
-        return np.ones(1)
+    """Blur of variance sigma² and sum 1: samples of a Gaussian out to 4 sigma, or three taps where it is
+    too narrow to be sampled."""
+    variance = sigma**2
+    if variance <= 0.5:
+        return np.array([0.5 * variance, 1.0 - variance, 0.5 * variance])
     reach = max(1, math.ceil(4 * sigma))
     taps = np.exp(-0.5 * (np.arange(-reach, reach + 1) / sigma) ** 2)
     return taps / taps.sum()

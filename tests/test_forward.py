@@ -7,11 +7,13 @@ import numpy as np
 import pytest
 from scipy import ndimage, optimize
 
-from specksim import forward, phantoms, seeds
-from specksim.forward import simulate, simulate_pair, trace_object, valid_mask
+from specksim import phantoms, seeds, tracing, validity
+from specksim.forward import simulate, simulate_pair
 from specksim.materials import refractive_index
 from specksim.phantoms import registry
 from specksim.sandpaper import SpeckleField, simulate_field
+from specksim.tracing import trace_object
+from specksim.validity import valid_mask
 
 EMPTY = {"geometry": "sphere", "material": "nylon", "bodies": []}
 BALL = {
@@ -93,7 +95,7 @@ def test_wedge_shifts_the_image_by_the_label_on_each_axis(
     # the sign of all: what is at x in the reference is at x + d in the sample, d = -zδ ∇T
     delta, _ = refractive_index("nylon", 28.0)
     # without absorption, as that weighs the light within the blur; the blur lets pixels be interpolated
-    monkeypatch.setattr(forward, "refractive_index", lambda *_: (delta, 1e-20))
+    monkeypatch.setattr(tracing, "refractive_index", lambda *_: (delta, 1e-20))
     setup = small_setup.with_values(detector__psf_sigma_px=1.0)
     pair = run(setup, wedge(*slopes, middle_m=20e-3), small_field)
     dx, dy = (-2.0 * delta * slope / 9.9e-6 for slope in slopes)
@@ -160,7 +162,7 @@ def test_two_materials_add_their_optical_paths(small_setup):
     grain = {"shape": "sphere", "x_um": 0.0, "y_um": 0.0, "radius_um": 40.0, "inclusion": True}
     scene = {**BALL, "bodies": [*BALL["bodies"], {**grain, "material": "al2o3"}]}
     maps = phantoms.thickness(scene, small_setup.ray_nodes(2))
-    paths = forward.optical_paths(small_setup, scene, 2)
+    paths = tracing.optical_paths(small_setup, scene, 2)
     for position, path in enumerate((paths.refraction, paths.absorption)):
         expected = sum(refractive_index(name, 28.0)[position] * thickness for name, thickness in maps.items())
         assert np.allclose(path, expected, rtol=1e-5)
@@ -290,7 +292,7 @@ def test_valid_is_zero_around_the_rim_of_a_sphere_on_both_sides(small_setup, sma
 def test_python_block_range_agrees_with_the_compiled_one(rng):
     cells = rng.random((6, 9)).astype(np.float32)
     blocks = cells.reshape(2, 3, 3, 3)
-    for kernel in (forward._block_range, forward._block_range.py_func):
+    for kernel in (validity._block_range, validity._block_range.py_func):
         low, high = np.empty((2, 2, 3), np.float32)
         kernel(cells, 3, low, high)
         assert np.array_equal(low, blocks.min((1, 3)))

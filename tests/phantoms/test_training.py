@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from scipy.spatial.transform import Rotation
 
-from specksim import forward, phantoms
+from specksim import phantoms, tracing
 from specksim.grid import Grid
 from specksim.materials import refractive_index
 from specksim.optics import refraction
@@ -26,7 +26,7 @@ def draw(geometry, setup, seed, material="nylon"):
 def test_every_draw_displaces_a_twentieth_of_the_frame(small_setup, geometry, shape):
     setup = small_setup.with_values(detector__rows=shape[0], detector__columns=shape[1])
     for seed in SEEDS:
-        paths = forward.optical_paths(setup, draw(geometry, setup, seed), 0)
+        paths = tracing.optical_paths(setup, draw(geometry, setup, seed), 0)
         dx, dy = refraction.displacement(paths.refraction, setup.effective_distance_m, setup.ray_pitch_m)
         n = setup.numerics.oversampling
         dx, dy = (d.reshape(shape[0], n, shape[1], n).mean((1, 3)) / n for d in (dx, dy))
