@@ -1,0 +1,298 @@
+"""Reading: a sequence of pairs, and nothing but what the file itself holds."""
+
+import json
+import os
+import pickle
+import random
+import shutil
+import subprocess
+import sys
+
+import h5py
+import numpy as np
+import pytest
+
+from specksim.dataset import SpeckleDataset, open_dataset
+
+FIELDS = ("reference", "sample", "dx", "dy", "phase", "transmission", "valid")
+
+
+# ---- a sequence -------------------------------------------------------------------------------------
+
+
+def test_a_data_set_is_a_sequence(tiny):
+    with open_dataset(tiny) as dataset:
+        assert isinstance(dataset, SpeckleDataset)
+        assert len(dataset) == 5
+        assert dataset[-1].index == 4
+        assert dataset[-5].index == 0
+        assert [pair.index for pair in dataset] == [0, 1, 2, 3, 4]
+        assert [pair.index for pair in dataset[1:4]] == [1, 2, 3]
+        assert [pair.index for pair in dataset[::-2]] == [4, 2, 0]
+        assert dataset[7:] == []
+
+
+@pytest.mark.parametrize("row", [5, -6, 100])
+def test_pairs_beyond_the_end_do_not_exist(row, tiny):
+    with open_dataset(tiny) as dataset, pytest.raises(IndexError, match=f"pair {row} of a data set of 5"):
+        dataset[row]
+
+
+def test_a_pair_holds_what_is_stored(tiny):
+    with h5py.File(tiny, "r") as file, open_dataset(tiny) as dataset:
+        pair = dataset[3]
+        for name in FIELDS:
+            stored = file["entry/data"][name][3]
+            assert np.array_equal(getattr(pair, name), stored)
+            assert getattr(pair, name).dtype == stored.dtype
+        assert pair.scene == json.loads(file["entry/parameters/scene"][3])
+        assert np.array_equal(pair.step_offset_px, file["entry/parameters/step_offset"][3])
+
+
+def test_a_data_set_knows_its_request(tiny, tiny_setup):
+    with open_dataset(str(tiny)) as dataset:
+        assert dataset.request.setup == tiny_setup
+        assert dataset.request.materials == ("nylon", "pmma", "al2o3")
+        assert (dataset.request.seed, dataset.request.steps, dataset.request.split) == (4, 2, "training")
+
+
+def test_columns_are_text_or_numbers(tiny):
+    with open_dataset(tiny) as dataset:
+        assert dataset.column("geometry").tolist() == ["sphere"] * 5
+        assert dataset.column("index").dtype == np.int64
+        with pytest.raises(ValueError, match=r"tiny.h5: .*nonsense is missing"):
+            dataset.column("nonsense")
+
+
+def test_a_pickled_data_set_opens_the_file_again(tiny):
+    with open_dataset(tiny, verify=True) as dataset, pickle.loads(pickle.dumps(dataset)) as other:
+        assert other._file is not dataset._file
+        assert other._verify
+        assert np.array_equal(other[2].sample, dataset[2].sample)
+
+
+def test_a_closed_data_set_says_so(tiny):
+    with open_dataset(tiny) as dataset:
+        pass
+    with pytest.raises(ValueError, match=r"tiny.h5"):
+        dataset[0]
+
+
+def test_the_file_is_only_read(tiny):
+    before = tiny.read_bytes()
+    with open_dataset(tiny) as dataset:
+        dataset[0].dx[:] = 7
+        assert dataset[0].dx.max() < 7
+    assert tiny.read_bytes() == before
+
+
+# ---- damaged data -----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", FIELDS)
+def test_verify_catches_a_flipped_byte(name, copy):
+    with h5py.File(copy, "r") as file:
+        stored = file["entry/data"][name].id.get_chunk_info(2)
+        row = stored.chunk_offset[0]
+    damaged = bytearray(copy.read_bytes())
+    damaged[stored.byte_offset + 100] ^= 16
+    copy.write_bytes(damaged)
+    with open_dataset(copy) as dataset:
+        dataset[row]  # not asked for
+    with open_dataset(copy, verify=True) as dataset:
+        with pytest.raises(ValueError, match=rf"copy.h5: pair {row}, {name}: the checksum does not match"):
+            dataset[row]
+        dataset[4 if row != 4 else 0]
+
+
+FUZZ = """
+import sys
+import numpy as np
+from specksim.dataset import open_dataset
+
+with open_dataset(sys.argv[1], verify=True) as intact:
+    truth = list(intact)
+for path in sys.argv[2:]:
+    try:
+        with open_dataset(path, verify=True) as dataset:
+            for row, pair in enumerate(dataset):
+                for name in ("reference", "sample", "dx", "dy", "phase", "transmission", "valid"):
+                    assert np.array_equal(getattr(pair, name), getattr(truth[row], name)), (path, row, name)
+    except ValueError as error:
+        assert path in str(error), (path, str(error))
+print("done")
+"""
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_mutated_files_give_the_data_or_a_clear_error(seed, tiny, tmp_path):
+    chance = random.Random(seed)
+    whole = tiny.read_bytes()
+    paths = []
+    for number in range(10):
+        damaged = bytearray(whole)
+        if number % 5 == 4:
+            del damaged[chance.randrange(len(whole)) :]
+        else:
+            # metadata stands in the first kilobytes and the last: aim there half of the time
+            end = len(whole) if number % 2 else 8192
+            for _ in range(chance.choice((1, 4, 32))):
+                damaged[chance.randrange(end)] ^= 1 << chance.randrange(8)
+        paths.append(tmp_path / f"{number}.h5")
+        paths[-1].write_bytes(damaged)
+    run = subprocess.run(
+        [sys.executable, "-c", FUZZ, tiny, *paths], capture_output=True, text=True, timeout=120, check=False
+    )
+    assert run.returncode == 0, run.stderr[-2000:]
+    assert run.stdout == "done\n"
+
+
+def test_text_is_not_a_data_set(tmp_path):
+    path = tmp_path / "x.h5"
+    path.write_text("not HDF5 at all\n" * 200)
+    _refused(path, "not an HDF5 file")
+
+
+def test_an_empty_file_is_not_a_data_set(tmp_path):
+    path = tmp_path / "x.h5"
+    path.touch()
+    _refused(path, "not an HDF5 file")
+
+
+@pytest.mark.parametrize("share", [0.02, 0.5, 0.999])
+def test_a_truncated_file_is_refused(share, copy):
+    os.truncate(copy, int(share * copy.stat().st_size))
+    _refused(copy, "not an HDF5 file, or damaged")
+
+
+def test_another_hdf5_file_is_refused(tmp_path):
+    with h5py.File(tmp_path / "x.h5", "w") as file:
+        file["entry/data/data"] = np.zeros((4, 4))
+    _refused(tmp_path / "x.h5", "not a specksim data set")
+
+
+def test_a_missing_file_is_the_systems_word(tmp_path):
+    with pytest.raises(FileNotFoundError) as caught:
+        open_dataset(tmp_path / "none.h5")
+    assert str(tmp_path / "none.h5") in str(caught.value)
+
+
+def test_a_directory_is_the_systems_word(tmp_path):
+    with pytest.raises(IsADirectoryError):
+        open_dataset(tmp_path)
+
+
+# ---- files of another make --------------------------------------------------------------------------
+
+
+def test_an_unknown_version_is_refused(copy, opened):
+    opened.attrs["schema_version"] = 99
+    opened.close()
+    _refused(copy, "schema version 99 is not the supported 1")
+
+
+@pytest.mark.parametrize("path", [*(f"data/{n}" for n in FIELDS), "parameters/scene", "parameters/crc32_dx"])
+def test_a_missing_field_is_named(path, copy, opened):
+    del opened[f"entry/{path}"]
+    opened.close()
+    _refused(copy, f"/entry/{path} is missing")
+
+
+@pytest.mark.parametrize("path", ["/entry", "/entry/data", "/entry/parameters", "/entry/setup"])
+def test_a_missing_group_is_refused(path, copy, opened):
+    del opened[path]
+    opened.close()
+    _refused(copy, "is missing")
+
+
+@pytest.mark.parametrize(
+    ("name", "shape", "dtype"),
+    [
+        ("dx", (5, 32, 40), "float64"),
+        ("dx", (5, 32, 40), ">f4"),
+        ("sample", (5, 2, 32, 40), "int16"),
+        ("valid", (5, 32, 40), "bool"),
+        ("dx", (5, 40, 32), "float32"),
+        ("dx", (4, 32, 40), "float32"),
+        ("dx", (), "float32"),
+        ("reference", (5, 32, 40), "uint16"),
+        ("sample", (5, 3, 32, 40), "uint16"),
+    ],
+)
+def test_a_field_of_another_type_or_shape_is_refused(name, shape, dtype, copy, opened):
+    del opened["entry/data"][name]
+    opened["entry/data"].create_dataset(name, shape, dtype)
+    opened.close()
+    _refused(copy, f"{name} must be")
+
+
+@pytest.mark.parametrize("name", ["scene", "crc32_phase", "step_offset", "geometry"])
+def test_a_column_of_another_length_is_refused(name, copy, opened):
+    column = opened["entry/parameters"][name]
+    dtype, shape = column.dtype, column.shape
+    del opened["entry/parameters"][name]
+    opened["entry/parameters"].create_dataset(name, (4, *shape[1:]), dtype)
+    opened.close()
+    _refused(copy, f"{name} must have 5 rows")
+
+
+def test_a_request_that_is_none_is_refused(copy, opened):
+    del opened["entry/setup/request"]
+    opened["entry/setup/request"] = "[]"
+    opened.close()
+    _refused(copy, "not a request")
+
+
+# ---- data outside of the file -----------------------------------------------------------------------
+
+LINKED = ["entry", "entry/data", "entry/data/dx", "entry/parameters", "entry/parameters/scene"]
+
+
+@pytest.mark.parametrize("path", [*LINKED, "entry/setup/request", "entry/parameters/crc32_dx"])
+def test_external_links_are_refused(path, copy, opened):
+    shutil.copy(copy, copy.with_name("other.h5"))
+    del opened[path]
+    opened[path] = h5py.ExternalLink("other.h5", f"/{path}")
+    opened.close()
+    _refused(copy, "is a link, which is refused")
+
+
+@pytest.mark.parametrize("path", LINKED)
+def test_soft_links_are_refused(path, copy, opened):
+    opened.move(path, "elsewhere")
+    opened[path] = h5py.SoftLink("/elsewhere")
+    opened.close()
+    _refused(copy, "is a link, which is refused")
+
+
+def test_virtual_data_sets_are_refused(copy, opened):
+    shutil.copy(copy, copy.with_name("other.h5"))
+    del opened["entry/data/dx"]
+    layout = h5py.VirtualLayout((5, 32, 40), "float32")
+    layout[:] = h5py.VirtualSource("other.h5", "entry/data/dx", (5, 32, 40))
+    opened["entry/data"].create_virtual_dataset("dx", layout)
+    opened.close()
+    _refused(copy, "dx keeps its data outside of the file")
+
+
+def test_external_raw_storage_is_refused(copy, opened, tmp_path):
+    (tmp_path / "raw").write_bytes(bytes(5 * 32 * 40 * 4))
+    del opened["entry/data/dx"]
+    external = [(str(tmp_path / "raw"), 0, h5py.h5f.UNLIMITED)]
+    opened["entry/data"].create_dataset("dx", (5, 32, 40), "float32", external=external)
+    opened.close()
+    _refused(copy, "dx keeps its data outside of the file")
+
+
+def test_a_group_in_place_of_a_field_is_refused(copy, opened):
+    del opened["entry/data/dx"]
+    opened["entry/data"].create_group("dx")
+    opened.close()
+    _refused(copy, "dx must be a data set")
+
+
+def _refused(path, words):
+    with pytest.raises(ValueError) as caught:
+        open_dataset(path)
+    assert str(caught.value).startswith(f"{path}: ")
+    assert words in str(caught.value)
