@@ -2,8 +2,8 @@
 
     python benchmarks/fidelity.py
 
-Prints, for each object, RMS(rays − waves) over the speckle's contrast: in valid pixels, inside the object, and
-outside of `valid`, where it is expected to fail; beside them the same inside the object with no shift at all.
+Prints, for each object, RMS(rays − waves) over the speckle's contrast: in valid pixels, inside the object,
+and outside of `valid`, where it is expected to fail; beside them the same inside the object with no shift.
 """
 
 import numpy as np
