@@ -286,6 +286,7 @@ def test_a_read_only_installation_and_no_home(read_only, tmp_path):
     made = subprocess.run(
         [sys.executable, "-c", SCRIPT, *words],
         env=environment,
+        cwd=tmp_path / "out",  # not the repository, which `-c` would put first
         preexec_fn=obey_modes,
         capture_output=True,
         text=True,
