@@ -28,24 +28,10 @@ _BODIES = {
 }
 
 
-def sandpaper_wave(setup: Setup) -> np.ndarray:
-    """Wave behind a sandpaper on the wave grid of a whole field."""
-    shape = sandpaper.field_shape(setup)
-    size_m = (shape[0] * setup.ray_pitch_m, shape[1] * setup.ray_pitch_m)
-    grains = sandpaper.draw_grains(setup, size_m, seeds.field_rng(0, "evaluation", 0))
-    fine = (shape[0] * setup.waves_per_ray, shape[1] * setup.waves_per_ray)
-    diffuser = setup.diffuser
-    delta, beta = refractive_index(diffuser.material, setup.beam.energy_kev, diffuser.density_g_cm3)
-    thickness = sandpaper.project_grains(grains, fine)
-    return waves.transmitted_wave(thickness, delta, beta, setup.wavenumber_per_m)
-
-
 def propagated(setup: Setup, wave: np.ndarray) -> np.ndarray:
     """Intensity on the detector, on the ray grid."""
     wave = waves.fresnel_propagate(wave, setup.wave_pitch_m, setup.effective_distance_m, setup.wavelength_m)
-    intensity = np.empty(sandpaper.field_shape(setup), np.float32)
-    waves.binned_intensity(wave, setup.waves_per_ray, intensity)
-    return intensity
+    return waves.binned_intensity(wave, setup.waves_per_ray)
 
 
 def compare(setup: Setup, mask: np.ndarray, body: dict[str, object], material: str) -> dict[str, float]:
@@ -90,7 +76,7 @@ def compare(setup: Setup, mask: np.ndarray, body: dict[str, object], material: s
 
 def main() -> None:
     setup = Setup()
-    mask = sandpaper_wave(setup)
+    mask = sandpaper.wave_behind(setup, seeds.field_rng(0, "evaluation", 0))
     columns = ("valid", "inside", "not valid", "no shift")
     print(f"{'':<24}" + "".join(f"{name:>11}" for name in columns))
     for material in ("nylon", "al2o3"):

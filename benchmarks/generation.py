@@ -12,6 +12,7 @@ import numpy as np
 import scipy.fft
 
 from specksim import Setup, detector, forward, phantoms, sandpaper, seeds, tracing, validity
+from specksim.materials import refractive_index
 from specksim.optics import rays, refraction, waves
 
 
@@ -38,16 +39,17 @@ def field_steps(setup: Setup) -> dict[str, float]:
     fine = (shape[0] * setup.waves_per_ray, shape[1] * setup.waves_per_ray)
     grains = sandpaper.draw_grains(setup, size_m, np.random.default_rng(0))
     thickness = sandpaper.project_grains(grains, fine)
-    wave = waves.transmitted_wave(thickness, 8.5e-7, 1.5e-9, setup.wavenumber_per_m)
-    intensity = np.empty(shape, np.float32)
+    delta, beta = refractive_index(setup.diffuser.material, setup.beam.energy_kev)
+    k, distance_m = setup.wavenumber_per_m, setup.effective_distance_m
+    wave = waves.transmitted_wave(thickness, delta, beta, k)
     return {
         "draw grains": best_ms(lambda: sandpaper.draw_grains(setup, size_m, np.random.default_rng(0)), 3),
         "project grains": best_ms(lambda: sandpaper.project_grains(grains, fine), 3),
-        "exponential": best_ms(
-            lambda: waves.transmitted_wave(thickness, 8.5e-7, 1.5e-9, setup.wavenumber_per_m), 3
+        "exponential": best_ms(lambda: waves.transmitted_wave(thickness, delta, beta, k), 3),
+        "propagate": best_ms(
+            lambda: waves.propagate_in_place(wave, setup.wave_pitch_m, distance_m, setup.wavelength_m), 3
         ),
-        "propagate": best_ms(lambda: waves.propagate_in_place(wave, 1.2e-6, 2.0, 4.4e-11), 3),
-        "intensity": best_ms(lambda: waves.binned_intensity(wave, setup.waves_per_ray, intensity), 3),
+        "intensity": best_ms(lambda: waves.binned_intensity(wave, setup.waves_per_ray), 3),
         "whole field": best_ms(lambda: sandpaper.simulate_field(setup, np.random.default_rng(0)), 3),
     }
 
@@ -82,8 +84,7 @@ def pair_steps(setup: Setup, geometry: str) -> dict[str, float]:
         "deposit": best_ms(lambda: rays.deposit(speckle, dx, dy)),
         "blur and bin, twice": 2
         * best_ms(lambda: detector.expected_image(speckle, blur, oversampling, shape)),
-        "photon noise, twice": 2
-        * best_ms(lambda: detector.expose(image, setup.detector.photons_per_pixel, noise_rng)),
+        "photon noise, twice": 2 * best_ms(lambda: detector.expose(image, setup, noise_rng)),
         "bin labels": 4 * best_ms(lambda: detector.bin_mean(dx, oversampling, shape)),
         "valid mask": best_ms(lambda: validity.valid_mask(setup, dx, dy, margin_px)),
         "whole pair": best_ms(lambda: forward.simulate_pair(setup, scene, field, crop_rng, noise_rng)),

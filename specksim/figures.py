@@ -2,13 +2,9 @@
 
 from pathlib import Path
 
-import matplotlib
 import numpy as np
-
-matplotlib.use("Agg")
-
-from matplotlib import pyplot as plt
 from matplotlib.axes import Axes
+from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
 from specksim.forward import SpecklePair
@@ -27,9 +23,10 @@ def preview(pair: SpecklePair, setup: Setup, path: str | Path) -> None:
     path : path-like
         The picture's file; overwritten.
     """
-    figure, axes = plt.subplots(2, 4, figsize=(15, 7), layout="constrained")
+    figure = Figure(figsize=(15, 7), layout="constrained")
+    axes = figure.subplots(2, 4)
     units = "relative" if pair.reference.dtype == np.float32 else "counts"
-    low, high = np.percentile(pair.reference[0], [0.5, 99.5])
+    low, high = np.percentile([pair.reference[0], pair.sample[0]], [0.5, 99.5])
     _map(axes[0, 0], pair.reference[0], setup, f"reference ({units})", _GREY, low, high)
     _map(axes[0, 1], pair.sample[0], setup, f"sample ({units})", _GREY, low, high)
     limit = max(float(np.percentile(np.hypot(pair.dx, pair.dy), 99)), 1e-3)
@@ -40,11 +37,12 @@ def preview(pair: SpecklePair, setup: Setup, path: str | Path) -> None:
     _map(axes[1, 2], pair.valid, setup, "valid (1: ray optics holds)", _GREY, 0, 1)
     _profile(axes[1, 3], pair, setup)
     for axis in (axes[0, 2], axes[1, 0]):
-        axis.axhline(_profile_row(pair) * setup.object_pixel_m * 1e3, color="k", lw=0.7, ls=":")
+        axis.axhline((_profile_row(pair) + 0.5) * setup.object_pixel_m * 1e3, color="k", lw=0.7, ls=":")
+    cone = f", M = {setup.magnification:.3g}" if setup.magnification > 1 else ""
     figure.suptitle(
         f"pair {pair.index}: {pair.scene['geometry']}, {pair.scene['material']}, "
         f"{setup.beam.energy_kev:g} keV, {setup.propagation.sample_to_detector_m:g} m, "
-        f"{setup.detector.pixel_size_um:g} µm pixels"
+        f"{setup.detector.pixel_size_um:g} µm pixels{cone}"
     )
     _save(figure, path)
 
@@ -80,17 +78,18 @@ def _profile(axis: Axes, pair: SpecklePair, setup: Setup) -> None:
         title=f"profile, row {row} (dotted line)",
         xlabel="x in the object (mm)",
         ylabel="displacement (pixels)",
-        xlim=(0, x[-1]),
+        xlim=(0, pair.dx.shape[1] * setup.object_pixel_m * 1e3),
     )
     phase = axis.twinx()
     phase.plot(x, pair.phase[row], color="0.4", ls="--", label="phase")
     phase.set_ylabel("phase (rad)")
+    for twin in (axis, phase):  # room for the legend below the curves
+        low, high = twin.get_ylim()
+        twin.set_ylim(low - 0.2 * (high - low), high)
     lines = axis.get_lines() + phase.get_lines()
-    axis.legend(lines, [str(line.get_label()) for line in lines], loc="best")
+    axis.legend(lines, [str(line.get_label()) for line in lines], loc="lower center", ncols=3)
 
 
 def _save(figure: Figure, path: str | Path) -> None:
-    try:
-        figure.savefig(path, dpi=110, format="png")
-    finally:
-        plt.close(figure)
+    FigureCanvasAgg(figure)  # not pyplot: the caller's backend is left as it is
+    figure.savefig(path, dpi=110, format="png")

@@ -84,16 +84,32 @@ def simulate(
     Raises
     ------
     ValueError
-        If the material, geometry or split is unknown, or seed or index is negative.
+        If the material, geometry or split is unknown, seed or index is out of range, the sandpaper's phase
+        is too steep for the wave grid, or an object's walls are too steep for ray optics.
     """
     if index < 0:
         raise ValueError(f"index must be >= 0, got {index}")
     refractive_index(material, setup.beam.energy_kev)
     phantoms.find_geometry(geometry)
     field = simulate_field(setup, seeds.field_rng(seed, split, index // setup.numerics.pairs_per_field))
+    return draw_pair(setup, field, material=material, geometry=geometry, seed=seed, split=split, index=index)
+
+
+def draw_pair(
+    setup: Setup,
+    field: SpeckleField,
+    *,
+    material: str,
+    geometry: str,
+    seed: int,
+    split: str,
+    index: int,
+    steps: int = 1,
+) -> SpecklePair:
+    """Draw the scene of a pair and simulate it in front of the field of its shard; see `simulate`."""
     scene_rng, crop_rng, noise_rng = seeds.pair_rngs(seed, split, index)
     scene = phantoms.draw_scene(geometry, material, setup, scene_rng)
-    return simulate_pair(setup, scene, field, crop_rng, noise_rng, index=index)
+    return simulate_pair(setup, scene, field, crop_rng, noise_rng, index=index, steps=steps)
 
 
 def simulate_pair(
@@ -134,7 +150,7 @@ def simulate_pair(
     def record(light: np.ndarray, deposited: bool) -> np.ndarray:
         blur = detector.blur_taps(setup.blur_px, oversampling, deposited)
         expected = detector.expected_image(light, blur, oversampling, shape)
-        return detector.expose(expected, setup.detector.photons_per_pixel, noise_rng)
+        return detector.expose(expected, setup, noise_rng)
 
     def mean(cells: np.ndarray) -> np.ndarray:
         return detector.bin_mean(cells, oversampling, shape)

@@ -1,10 +1,13 @@
 """Generation of data sets: plan, shards, one file."""
 
+import contextlib
+import errno
+import fcntl
 import math
 import os
 import shutil
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,12 +17,18 @@ import scipy.fft
 from specksim import phantoms, seeds
 from specksim.dataset import schema, writer
 from specksim.dataset.reader import open_dataset
-from specksim.forward import simulate_pair
+from specksim.forward import draw_pair
 from specksim.request import Request
-from specksim.sandpaper import field_shape, simulate_field
+from specksim.sandpaper import field_bytes, field_shape, require_sampling, simulate_field
 from specksim.setups import Setup
 from specksim.workers import Tick, run_tasks
 
+_FIELD_COST, _PAIR_COST = 6.0, 3.0
+"""Time of a wave sample of a field, and of a ray of a pair, in FFT round trips a sample."""
+_START_SECONDS, _PAIR_SECONDS = 1.5, 0.005
+"""Start of a process, and what a pair takes whatever its size."""
+
+_PROCESS_BYTES = 300 << 20
 _SPARE_BYTES = 16 << 20
 """Room for the parameters of a file and what the file system keeps beside the data."""
 
@@ -54,24 +63,27 @@ class Plan:
     shards: tuple[Shard, ...]
     compression: str
 
-    def shard_path(self, shard: Shard) -> Path:
-        """Where a finished shard waits to be merged; the target itself if there is but one."""
-        if len(self.shards) == 1:
-            return self.target
-        return self.target.with_name(f"{self.target.name}.shard-{shard.number:05d}")
+    def shard_path(self, number: int) -> Path:
+        """Where a finished shard waits for the others."""
+        return self.target.with_name(f"{self.target.name}.shard-{number:05d}")
 
     @property
     def data_bytes(self) -> int:
         """Size of the images without compression."""
         return self.n * schema.pair_bytes(self.request.setup, self.request.steps)
 
-    def remnants(self) -> list[Path]:
-        """Shards and unfinished files that an interrupted run left beside the target."""
-        return sorted(
-            path
+    def finished(self) -> dict[int, Path]:
+        """Shards that an earlier run finished, by their number."""
+        return {
+            int(path.name[-5:]): path
             for path in self.target.parent.iterdir()
-            if path.name.startswith((f"{self.target.name}.shard-", f"{self.target.name}.part"))
-        )
+            if path.name[:-5] == f"{self.target.name}.shard-" and path.name[-5:].isdigit()
+        }
+
+    def unfinished(self) -> list[Path]:
+        """Files that a killed run was writing."""
+        parts = [self.shard_path(shard.number) for shard in self.shards] + [self.target]
+        return [part for part in map(writer.part_path, parts) if part.exists()]
 
 
 def make_plan(request: Request, n: int, target: str | os.PathLike[str], compression: str = "none") -> Plan:
@@ -80,9 +92,9 @@ def make_plan(request: Request, n: int, target: str | os.PathLike[str], compress
     Raises
     ------
     ValueError
-        If n < 1, the compression is unknown, or there is not enough room on the disk.
+        If n < 1, the compression is unknown, or the sandpaper is too steep for the wave grid.
     OSError
-        If the folder does not exist or is not a folder, or the target is a folder.
+        If the folder does not exist, the target is a folder, or the disk has not enough room.
     """
     target = Path(target)
     if n < 1:
@@ -93,6 +105,8 @@ def make_plan(request: Request, n: int, target: str | os.PathLike[str], compress
         raise IsADirectoryError(f"{target} is a directory, not a file")
     if not target.parent.is_dir():
         raise NotADirectoryError(f"the folder {target.parent} does not exist")
+    require_sampling(request.setup)
+    _require_room(target.parent, n * schema.pair_bytes(request.setup, request.steps))
     size = request.setup.numerics.pairs_per_field
     shards = tuple(
         Shard(number, first, min(first + size, n)) for number, first in enumerate(range(0, n, size))
@@ -106,7 +120,7 @@ def generate(
     *,
     material: str = "nylon",
     n: int = 150,
-    geometries: Sequence[str] = phantoms.TRAINING,
+    geometries: str | Sequence[str] = phantoms.TRAINING,
     seed: int = 0,
     split: str = "training",
     steps: int = 1,
@@ -126,7 +140,7 @@ def generate(
         See `specksim.refractive_index`, or `mixed`: nylon, PMMA and Al2O3 in turn.
     n : int
         Number of pairs.
-    geometries : sequence of str
+    geometries : sequence of str, or str
         Taken in turn.
     seed : int
         >= 0. Pair i depends on (seed, split, i) and the setup alone, not on n or the workers.
@@ -155,9 +169,8 @@ def generate(
     OSError
         If the file cannot be written.
     """
-    request = Request.create(
-        setup, material=material, geometries=tuple(geometries), split=split, seed=seed, steps=steps
-    )
+    names = (geometries,) if isinstance(geometries, str) else tuple(geometries)
+    request = Request.create(setup, material=material, geometries=names, split=split, seed=seed, steps=steps)
     plan = make_plan(request, n, path, compression)
     run_plan(plan, workers=workers, resume=resume, overwrite=overwrite)
     return plan.target
@@ -192,25 +205,32 @@ def run_plan(
     if workers < 1:
         raise ValueError(f"workers must be >= 1, got {workers}")
     if resume and overwrite:
-        raise ValueError("resume and overwrite exclude each other")
-    if resume and plan.target.exists():
-        _require_same(plan, plan.target, plan.n)
-        return 0
-    finished = _finished_shards(plan, resume, overwrite)
-    _require_room(plan)
-    todo = [shard for shard in plan.shards if shard not in finished]
-    announce(todo)
-    progress(sum(shard.stop - shard.first for shard in finished))
-    run_tasks(write_shard, [(plan, shard) for shard in todo], workers, progress)
-    if len(plan.shards) > 1:
+        raise ValueError("--resume and --overwrite exclude each other")
+    with _lock(plan.target):
+        if resume and plan.target.exists():
+            _require_same(plan, plan.target)
+            for path in (*plan.finished().values(), *plan.unfinished()):
+                path.unlink()
+            return 0
+        finished = _finished_shards(plan, resume, overwrite)
+        todo = [shard for shard in plan.shards if shard not in finished]
+        pairs = sum(shard.stop - shard.first for shard in todo) + (plan.n if len(plan.shards) > 1 else 0)
+        _require_room(plan.target.parent, pairs * schema.pair_bytes(plan.request.setup, plan.request.steps))
+        _require_memory(plan.request.setup, min(workers, len(todo)))
+        announce(todo)
+        progress(sum(shard.stop - shard.first for shard in finished))
+        run_tasks(write_shard, [(plan, shard) for shard in todo], workers, progress)
         _merge_shards(plan)
     return sum(shard.stop - shard.first for shard in todo)
 
 
 def _merge_shards(plan: Plan) -> None:
-    paths = [plan.shard_path(shard) for shard in plan.shards]
-    with writer.complete_file(plan.target, _part(plan.target)) as file:
-        writer.merge(file, paths, plan.request, plan.n, plan.compression)
+    paths = [plan.shard_path(shard.number) for shard in plan.shards]
+    if len(paths) == 1:
+        paths[0].replace(plan.target)
+        return
+    with writer.complete_file(plan.target) as file:
+        writer.merge(file.hdf5, paths, plan.request, plan.n, plan.compression)
     for path in paths:
         path.unlink()
 
@@ -219,72 +239,121 @@ def write_shard(plan: Plan, shard: Shard, tick: Tick) -> None:
     """Simulate one shard and write it; `tick` is called after each pair."""
     request = plan.request
     setup = request.setup
-    target = plan.shard_path(shard)
-    with writer.complete_file(target, _part(target)) as file:
-        writer.create_layout(file, request, shard.stop - shard.first, plan.compression)
+    with writer.complete_file(plan.shard_path(shard.number)) as file:
+        writer.create_layout(file.hdf5, request, shard.stop - shard.first, plan.compression)
         field = simulate_field(setup, seeds.field_rng(request.seed, request.split, shard.number))
+        parameters = []
         for row, index in enumerate(range(shard.first, shard.stop)):
-            scene_rng, crop_rng, noise_rng = seeds.pair_rngs(request.seed, request.split, index)
-            scene = phantoms.draw_scene(
-                request.geometry_of(index), request.material_of(index), setup, scene_rng
+            pair = draw_pair(
+                setup,
+                field,
+                material=request.material_of(index),
+                geometry=request.geometry_of(index),
+                seed=request.seed,
+                split=request.split,
+                index=index,
+                steps=request.steps,
             )
-            pair = simulate_pair(setup, scene, field, crop_rng, noise_rng, index=index, steps=request.steps)
-            writer.write_pair(file, row, pair)
+            parameters.append(writer.write_images(file.hdf5, row, pair))
+            file.raise_failure()
             tick()
-        writer.seal(file)
+        writer.write_parameters(file.hdf5, parameters)
+        writer.seal(file.hdf5)
 
 
-def _part(path: Path) -> Path:
-    return path.with_name(f"{path.name}.part")
+@contextlib.contextmanager
+def _lock(target: Path) -> Iterator[None]:
+    """Keep a second run away from a target; the system lifts the lock when a process dies.
+
+    Raises
+    ------
+    OSError
+        If another run holds it, or the folder may not be written.
+    """
+    path = target.with_name(f"{target.name}.lock")
+    with path.open("w") as handle:
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            held = path.exists() and path.stat().st_ino == os.fstat(handle.fileno()).st_ino
+        except BlockingIOError:
+            held = False
+        except OSError as error:
+            if error.errno not in (errno.ENOLCK, errno.ENOTSUP):
+                raise
+            held = True  # a file system without locks: it is the user who keeps runs apart
+        if not held:
+            raise BlockingIOError(f"another run is writing {target}")
+        try:
+            yield
+        finally:
+            path.unlink(missing_ok=True)
 
 
 def _finished_shards(plan: Plan, resume: bool, overwrite: bool) -> set[Shard]:
     """Deal with what stands in the way of a run; the shards that need not be done again."""
     if plan.target.exists() and not overwrite:
         raise FileExistsError(f"{plan.target} exists; --overwrite replaces it")
-    remnants = plan.remnants()
+    found, unfinished = plan.finished(), plan.unfinished()
+    remnants = [*found.values(), *unfinished]
     if remnants and not (resume or overwrite):
         raise FileExistsError(
             f"{remnants[0]} is left from an interrupted run: --resume goes on, --overwrite starts anew"
         )
     finished = set()
-    if resume and len(plan.shards) > 1:
-        for shard in plan.shards:
-            if plan.shard_path(shard).exists():
-                _require_same(plan, plan.shard_path(shard), None)
-                with open_dataset(plan.shard_path(shard)) as dataset:
-                    if len(dataset) == shard.stop - shard.first:
-                        finished.add(shard)
-    keep = {plan.shard_path(shard) for shard in finished}
+    for number, path in found.items() if resume else ():
+        wanted = plan.shards[number] if number < len(plan.shards) else Shard(number, 0, 0)
+        if _require_same(plan, path, at_most=wanted.stop - wanted.first) == wanted.stop - wanted.first:
+            finished.add(wanted)
+    keep = {plan.shard_path(shard.number) for shard in finished}
     for path in remnants:
         if path not in keep:
             path.unlink()
     return finished
 
 
-def _require_same(plan: Plan, path: Path, n: int | None) -> None:
-    """Refuse to resume a file that answers another request."""
+def _require_same(plan: Plan, path: Path, at_most: int | None = None) -> int:
+    """Number of pairs in a file to be resumed; refuse one that answers another request.
+
+    A finished shard must not hold more than `at_most` pairs, a finished file no more or fewer than asked for.
+    """
     with open_dataset(path) as dataset:
         difference = plan.request.difference(dataset.request)
-        if not difference and n is not None and len(dataset) != n:
-            difference = f"n: {len(dataset)} there, {n} asked for"
+        compression = dataset.provenance()["compression"]
+        pairs = len(dataset)
+    if not difference and compression != plan.compression:
+        difference = f"compression: {compression!r} there, {plan.compression!r} asked for"
+    if not difference and at_most is None and pairs != plan.n:
+        difference = f"n: {pairs} there, {plan.n} asked for"
+    if not difference and at_most is not None and pairs > at_most:
+        difference = f"n: the interrupted run was to make more than the {plan.n} pairs asked for"
     if difference:
         raise ValueError(f"{path} cannot be resumed: {difference}; --overwrite starts anew")
+    return pairs
 
 
-def _require_room(plan: Plan) -> None:
-    copies = 1 if len(plan.shards) == 1 else 2  # shards stay until they are merged
-    needed = copies * plan.data_bytes + _SPARE_BYTES
-    free = shutil.disk_usage(plan.target.parent).free
-    if plan.compression == "none" and needed > free:
+def _require_room(folder: Path, data_bytes: int) -> None:
+    """Refuse what the disk cannot hold: images without compression, and their parameters."""
+    needed, free = data_bytes + _SPARE_BYTES, shutil.disk_usage(folder).free
+    if needed > free:
         raise OSError(
-            f"not enough room in {plan.target.parent.resolve()}: "
-            f"{needed / 1e6:.0f} MB needed, {free / 1e6:.0f} MB free"
+            f"not enough room in {folder.resolve()}: {needed / 1e6:.0f} MB needed, {free / 1e6:.0f} MB free"
+        )
+
+
+def _require_memory(setup: Setup, processes: int) -> None:
+    """Refuse what the machine cannot hold, before the system kills us for it."""
+    needed = processes * (_PROCESS_BYTES + field_bytes(setup))
+    there = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    if needed > there:
+        raise MemoryError(
+            f"the sandpaper takes {needed / 1e9:.1f} GB of memory ({processes} at a time), this machine has "
+            f"{there / 1e9:.1f} GB: use fewer workers, a smaller frame, larger grains, or a larger "
+            "numerics.wave_pitch_um"
         )
 
 
 def estimate_seconds(setup: Setup, shards: Sequence[Shard], workers: int) -> float:
-    """About how long some shards will take on this machine, s, from the time of one small FFT.
+    """About how long some shards will take on this machine, s, from the time of a small FFT.
 
     The costs, in FFT round trips a sample, are those of `benchmarks/generation.py`.
     """
@@ -293,14 +362,15 @@ def estimate_seconds(setup: Setup, shards: Sequence[Shard], workers: int) -> flo
     side = 512
     wave = np.ones((side, side), np.complex64)
     scipy.fft.ifft2(scipy.fft.fft2(wave))
-    start = time.perf_counter()
-    scipy.fft.ifft2(scipy.fft.fft2(wave))
-    per_sample = (time.perf_counter() - start) / side**2
+    seconds = []
+    for _ in range(5):
+        start = time.perf_counter()
+        scipy.fft.ifft2(scipy.fft.fft2(wave))
+        seconds.append(time.perf_counter() - start)
+    per_sample = min(seconds) / side**2
     field = math.prod(field_shape(setup)) * setup.waves_per_ray**2
     rays = math.prod(setup.ray_nodes(8).shape)
     pairs = max(shard.stop - shard.first for shard in shards)
     rounds = math.ceil(len(shards) / workers)
-    return per_sample * rounds * (_FIELD_COST * field + _PAIR_COST * rays * pairs)
-
-
-_FIELD_COST, _PAIR_COST = 6.0, 3.0
+    work = per_sample * (_FIELD_COST * field + _PAIR_COST * rays * pairs) + _PAIR_SECONDS * pairs
+    return rounds * work + _START_SECONDS

@@ -84,8 +84,11 @@ def _find_compound(name: str) -> tuple[str, float | None]:
     try:
         xraylib.CompoundParser(name)
     except ValueError:
-        near = difflib.get_close_matches(name.lower(), [*_ALIASES, *nist], n=1)
-        hint = f"; did you mean {nist.get(near[0], near[0])!r}?" if near else ""
+        near = [known for known in nist if known.startswith(name.lower())][:3]
+        near = near or difflib.get_close_matches(name.lower(), [*_ALIASES, *nist], n=1, cutoff=0.7)
+        hint = (
+            f"; did you mean {' or '.join(repr(nist.get(known, known)) for known in near)}?" if near else ""
+        )
         raise ValueError(
             f"unknown material {name!r}: neither a NIST compound name nor a chemical formula{hint}"
         ) from None

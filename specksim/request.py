@@ -32,6 +32,18 @@ class Request:
     seed: int
     steps: int = 1
 
+    def __post_init__(self) -> None:
+        for name in ("materials", "geometries"):
+            values = getattr(self, name)
+            if not values or not all(isinstance(value, str) for value in values):
+                raise ValueError(f"{name} must be at least one name, got {values!r}")
+        for name in ("seed", "steps"):
+            if type(getattr(self, name)) is not int:
+                raise ValueError(f"{name} must be an integer, got {getattr(self, name)!r}")
+        if self.steps < 1:
+            raise ValueError(f"steps must be >= 1, got {self.steps}")
+        seeds.check(self.seed, self.split)
+
     @classmethod
     def create(
         cls,
@@ -53,13 +65,8 @@ class Request:
         names = materials.MATERIALS if material == MIXED else (material,)
         for name in names:
             materials.refractive_index(name, setup.beam.energy_kev)
-        if not geometries:
-            raise ValueError("geometries must name at least one geometry")
         for geometry in geometries:
             phantoms.find_geometry(geometry)
-        if steps < 1:
-            raise ValueError(f"steps must be >= 1, got {steps}")
-        seeds.field_rng(seed, split, 0)
         return cls(setup, names, tuple(geometries), split, seed, steps)
 
     def geometry_of(self, index: int) -> str:
@@ -107,7 +114,7 @@ class Request:
                 tree["seed"],
                 tree["steps"],
             )
-        except (KeyError, TypeError, json.JSONDecodeError) as error:
+        except (KeyError, TypeError, RecursionError, json.JSONDecodeError) as error:
             raise ValueError(f"not a request: {error!r}") from None
 
     def difference(self, other: Self) -> str:

@@ -8,6 +8,7 @@ The fields are periodic, so that a frame may be cut anywhere.
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 from scipy import ndimage
@@ -23,6 +24,10 @@ _FACES = (12, 16)
 _OUTLINE_ROWS = 48  # chords that measure the area of a grain's outline: 0.1 % of the area
 _MAX_ALIASED = 0.015
 _FIELD_SAMPLES = 4096
+_TRIAL_SAMPLES = 2048
+_SAMPLE_BYTES = 12  # thickness and wave
+_GRAIN_BYTES = 4000  # planes, and what drawing them takes
+_FIELD_GRAINS = 10  # so that coverage and size of the grains mean something
 
 
 @dataclass(frozen=True)
@@ -63,15 +68,22 @@ def draw_grains(setup: Setup, size_m: tuple[float, float], rng: np.random.Genera
     Returns
     -------
     Grains
+
+    Raises
+    ------
+    ValueError
+        If the area is smaller than two grains: they would overlap themselves.
     """
     diffuser = setup.diffuser
     median = diffuser.grain_size_um * 1e-6 * setup.diffuser_magnification
+    if median > 0.5 * min(size_m):
+        raise ValueError(
+            f"diffuser.grain_size_um: grains of {1e6 * median:.3g} µm do not fit twice into a field of "
+            f"{1e6 * min(size_m):.3g} µm; use more or larger pixels"
+        )
     mean_area = math.pi / 4 * median**2 * math.exp(2 * diffuser.grain_sigma**2)
-    sheets = [
-        _place_grains(size_m, diffuser.coverage * size_m[0] * size_m[1] / mean_area, rng)
-        for _ in range(diffuser.sheets)
-    ]
-    centre = np.concatenate(sheets)
+    number = max(1, round(diffuser.coverage * size_m[0] * size_m[1] / mean_area))
+    centre = np.concatenate([_place_grains(size_m, number, rng) for _ in range(diffuser.sheets)])
     diameter = median * np.exp(diffuser.grain_sigma * rng.standard_normal(len(centre)))
     planes = _unit_grains(len(centre), rng)
     # a grain's planes are scaled sideways to its diameter in the object plane, and along the beam to its
@@ -81,13 +93,14 @@ def draw_grains(setup: Setup, size_m: tuple[float, float], rng: np.random.Genera
     return Grains(planes, centre, math.pi / 4 * diameter**2, size_m)
 
 
-def _place_grains(size_m: tuple[float, float], number: float, rng: np.random.Generator) -> np.ndarray:
-    """(y, x) of about `number` grains, one at a random place in each cell of a grid."""
-    rows = max(1, round(math.sqrt(number * size_m[0] / size_m[1])))
-    columns = max(1, round(number / rows))
-    cell = np.stack(np.meshgrid(np.arange(rows), np.arange(columns), indexing="ij"), axis=-1)
-    place = (cell + rng.random(cell.shape)) / (rows, columns) * size_m
-    return (place + rng.random(2) * size_m).reshape(-1, 2) % size_m
+def _place_grains(size_m: tuple[float, float], number: int, rng: np.random.Generator) -> np.ndarray:
+    """(y, x) of grains, each at a random place in a cell of its own."""
+    rows = math.ceil(math.sqrt(number * size_m[0] / size_m[1]))
+    columns = math.ceil(number / rows)
+    taken = rng.choice(rows * columns, number, replace=False)
+    cell = np.stack([taken // columns, taken % columns], axis=-1)
+    place = (cell + rng.random((number, 2))) / (rows, columns) * size_m
+    return (place + rng.random(2) * size_m) % size_m
 
 
 def _unit_grains(number: int, rng: np.random.Generator) -> np.ndarray:
@@ -166,15 +179,27 @@ class SpeckleField:
 def field_shape(setup: Setup) -> tuple[int, int]:
     """Shape of a setup's speckle fields on the ray grid.
 
-    Along each axis twice the frame; only 1.25 times where that would take more than 4096 wave samples
-    (it bounds the memory), or 4096 samples if that is more. Whole pixels, and a length whose FFT is fast.
+    Along each axis twice the frame, and at least ten grains; only 1.25 times the frame where that would
+    take more than 4096 wave samples, or 4096 samples if that is more. Whole pixels, and a length whose FFT
+    is fast.
     """
     shape = []
+    grain_px = setup.diffuser.grain_size_um * 1e-6 * setup.diffuser_magnification / setup.object_pixel_m
     for pixels in (setup.detector.rows, setup.detector.columns):
         most = _FIELD_SAMPLES // (setup.numerics.oversampling * setup.waves_per_ray)
-        wanted = min(2 * pixels, max(math.ceil(1.25 * pixels), most))
+        wanted = max(2 * pixels, math.ceil(_FIELD_GRAINS * grain_px))
+        wanted = min(wanted, max(math.ceil(1.25 * pixels), most))
         shape.append(next_fast_len(wanted) * setup.numerics.oversampling)
     return shape[0], shape[1]
+
+
+def field_bytes(setup: Setup) -> int:
+    """About the memory that the simulation of a field takes, bytes."""
+    rows, columns = field_shape(setup)
+    samples = rows * columns * setup.waves_per_ray**2
+    grain_m = setup.diffuser.grain_size_um * 1e-6 * setup.diffuser_magnification
+    grains = setup.diffuser.sheets * rows * columns * (setup.ray_pitch_m / grain_m) ** 2
+    return int(_SAMPLE_BYTES * samples + _GRAIN_BYTES * grains)
 
 
 def simulate_field(setup: Setup, rng: np.random.Generator) -> SpeckleField:
@@ -192,28 +217,36 @@ def simulate_field(setup: Setup, rng: np.random.Generator) -> SpeckleField:
     Raises
     ------
     ValueError
-        If more than 1.5 % of neighbouring samples differ by more than π in phase: the speckle would alias.
+        As `require_sampling`, or if the field is smaller than two grains.
     """
-    shape = field_shape(setup)
-    pitch = setup.ray_pitch_m
-    grains = draw_grains(setup, (shape[0] * pitch, shape[1] * pitch), rng)
-    factor = setup.waves_per_ray
-    thickness = project_grains(grains, (shape[0] * factor, shape[1] * factor))
-    delta, beta = materials.refractive_index(
-        setup.diffuser.material, setup.beam.energy_kev, setup.diffuser.density_g_cm3
-    )
-    k = setup.wavenumber_per_m
-    _refuse_aliasing(setup, thickness, k * delta)
-    wave = transmitted_wave(thickness, delta, beta, k)
-    del thickness
-    distance = setup.diffuser_distance_m + setup.effective_distance_m
-    wave = propagate_in_place(wave, setup.wave_pitch_m, distance, setup.wavelength_m)
-    intensity = np.empty(shape, np.float32)
-    binned_intensity(wave, factor, intensity)
+    wave = wave_behind(setup, rng)
+    distance_m = setup.diffuser_distance_m + setup.effective_distance_m
+    wave = propagate_in_place(wave, setup.wave_pitch_m, distance_m, setup.wavelength_m)
+    intensity = binned_intensity(wave, setup.waves_per_ray)
     _blur_in_place(setup, intensity)
     mean = float(intensity.mean(dtype=np.float64))
     intensity /= np.float32(mean)
     return SpeckleField(intensity, mean)
+
+
+def wave_behind(setup: Setup, rng: np.random.Generator) -> np.ndarray:
+    """Wave right behind a sandpaper that is drawn anew, over a whole field.
+
+    Returns
+    -------
+    (rows, columns) complex64
+        On the wave grid, periodic, for a beam of unit amplitude.
+
+    Raises
+    ------
+    ValueError
+        As `simulate_field`.
+    """
+    require_sampling(setup)
+    shape, factor = field_shape(setup), setup.waves_per_ray
+    grains = draw_grains(setup, (shape[0] * setup.ray_pitch_m, shape[1] * setup.ray_pitch_m), rng)
+    thickness = project_grains(grains, (shape[0] * factor, shape[1] * factor))
+    return transmitted_wave(thickness, *_diffuser_index(setup), setup.wavenumber_per_m)
 
 
 def crop_field(
@@ -275,15 +308,37 @@ def _pieces(start: int, length: int, period: int) -> Iterator[tuple[slice, slice
         done += count
 
 
-def _refuse_aliasing(setup: Setup, thickness_m: np.ndarray, phase_per_m: float) -> None:
-    share = _steep_share(thickness_m, math.pi / phase_per_m)
+@lru_cache
+def require_sampling(setup: Setup) -> None:
+    """Refuse a setup whose sandpaper is too steep in phase for its wave grid.
+
+    Measured once on a sandpaper of its own, so that the answer does not depend on seed or shard.
+
+    Raises
+    ------
+    ValueError
+        If more than 1.5 % of neighbouring samples differ by more than π: the speckle would alias.
+    """
+    pitch = setup.wave_pitch_m
+    grain = setup.diffuser.grain_size_um * 1e-6 * setup.diffuser_magnification / pitch
+    side = min(max(_TRIAL_SAMPLES, math.ceil(4 * grain)), 2 * _TRIAL_SAMPLES)
+    grains = draw_grains(setup, (side * pitch, side * pitch), np.random.default_rng(0))
+    delta, _ = _diffuser_index(setup)
+    limit = math.pi / (setup.wavenumber_per_m * delta)
+    share = _steep_share(project_grains(grains, (side, side)), limit)
     if share > _MAX_ALIASED:
         raise ValueError(
-            f"the sandpaper's phase is too steep for the wave grid: {100 * share:.1f} % of neighbouring "
+            f"the sandpaper's phase is too steep for the wave grid: {100 * share:.2f} % of neighbouring "
             f"samples differ by more than π (limit {100 * _MAX_ALIASED:g} %) with "
             f"{setup.diffuser.sheets} sheets of {setup.diffuser.grain_size_um:g} µm grains at a pitch of "
-            f"{setup.wave_pitch_m * 1e6:.3g} µm; lower numerics.wave_pitch_um, or use fewer sheets"
+            f"{pitch * 1e6:.3g} µm: lower numerics.wave_pitch_um (to {pitch * 0.5e6:.2g}?) or the sheets"
         )
+
+
+def _diffuser_index(setup: Setup) -> tuple[float, float]:
+    """δ and β of the grains."""
+    diffuser = setup.diffuser
+    return materials.refractive_index(diffuser.material, setup.beam.energy_kev, diffuser.density_g_cm3)
 
 
 @kernel

@@ -13,7 +13,7 @@ from specksim import materials
 from specksim.grid import Grid
 
 DEFAULT = "imbl-28kev"
-"""Preset from which a partial TOML file takes what it leaves out."""
+"""Name of the preset that equals `Setup()`, from which a partial TOML file takes what it leaves out."""
 
 
 def _key(default: Any, meaning: str, rule: str = "") -> Any:
@@ -29,6 +29,7 @@ _RULES = {
     ">= 16": lambda value: value >= 16,
     "<= 1": lambda value: value <= 1,
     "<= 16": lambda value: value <= 16,
+    "<= 1e8 or inf": lambda value: value <= 1e8 or math.isinf(value),
     "finite": math.isfinite,
     "within 1..200 keV": lambda value: 1 <= value <= 200,
 }
@@ -50,7 +51,10 @@ class _Part:
 def _typed(path: str, value: Any, kind: type) -> Any:
     """`value` as `kind`; an integer will do for a float, nothing else is converted."""
     if kind is float and type(value) is int:
-        value = float(value)
+        try:
+            value = float(value)
+        except OverflowError:
+            value = math.inf if value > 0 else -math.inf
     if type(value) is not kind or value != value:
         name = {float: "a number", int: "an integer", str: "a string"}[kind]
         raise ValueError(f"{path} must be {name}, got {value!r}")
@@ -94,7 +98,9 @@ class Detector(_Part):
     rows: int = _key(256, "rows of a frame", ">= 16")
     columns: int = _key(256, "columns of a frame", ">= 16")
     psf_sigma_px: float = _key(0.5, "Gaussian blur (sigma) ahead of the pixels, pixels", ">= 0, finite")
-    photons_per_pixel: float = _key(2000.0, "mean count of the reference; inf: no noise", "> 0")
+    photons_per_pixel: float = _key(
+        2000.0, "mean count of the reference; inf: no noise", "> 0, <= 1e8 or inf"
+    )
 
 
 @dataclass(frozen=True)
@@ -210,7 +216,7 @@ class Setup:
     @property
     def waves_per_ray(self) -> int:
         """Wave samples per ray and axis: the fewest that keep the wave pitch within its limit."""
-        return math.ceil(self.ray_pitch_m / (self.numerics.wave_pitch_um * 1e-6) - 1e-9)
+        return max(1, math.ceil(self.ray_pitch_m / (self.numerics.wave_pitch_um * 1e-6) - 1e-9))
 
     @property
     def wave_pitch_m(self) -> float:
@@ -235,7 +241,7 @@ class Setup:
         Parameters
         ----------
         source : str or Path
-            Name of a preset (`presets()` lists them), or path of a TOML file ending in `.toml`.
+            Name of a preset (`presets()` lists them), or path of a TOML file.
 
         Raises
         ------
@@ -244,8 +250,12 @@ class Setup:
         OSError
             If the file cannot be read.
         """
-        if str(source).endswith(".toml"):
-            return cls.from_toml(Path(source).read_text(encoding="utf-8"), origin=str(source))
+        if str(source).lower().endswith(".toml") or Path(source).is_file():
+            try:
+                text = Path(source).read_text(encoding="utf-8-sig")
+            except UnicodeDecodeError as error:
+                raise ValueError(f"{source}: not UTF-8 text: {error}") from None
+            return cls.from_toml(text, origin=str(source))
         if source not in presets():
             raise ValueError(f"unknown setup {str(source)!r}{_nearest(str(source), presets())}")
         text = resources.files("specksim").joinpath("presets", f"{source}.toml").read_text(encoding="utf-8")
@@ -267,7 +277,7 @@ class Setup:
                 raise ValueError(f"base must be a preset, got {base!r}{_nearest(str(base), presets())}")
             start = cls() if base is None else cls.load(base)
             return start._updated(tree)
-        except ValueError as error:
+        except (ValueError, RecursionError) as error:
             raise ValueError(f"{origin}: {error}") from None
 
     def with_values(self, **values: Any) -> Self:
@@ -304,20 +314,22 @@ class Setup:
             if not (equals and dot and key):
                 raise ValueError(f"--set needs SECTION.KEY=VALUE, got {text!r}")
             tree.setdefault(section, {})[key] = _toml_value(value.strip())
-        return self._updated(tree)
+        try:
+            return self._updated(tree)
+        except ValueError as error:
+            raise ValueError(f"--set: {error}") from None
 
     def _updated(self, tree: dict[str, Any]) -> Self:
         parts = {}
         for section, values in tree.items():
             if section not in _PARTS:
-                raise ValueError(f"unknown key {section!r}{_nearest(section, (*_PARTS, 'base'))}")
+                raise ValueError(f"unknown key {section!r}{_nearest_key(section, '')}")
             if not isinstance(values, dict):
                 raise ValueError(f"{section} must be a table, got {values!r}")
             keys = [item.name for item in dataclasses.fields(_PARTS[section])]
             for key in values:
                 if key not in keys:
-                    near = difflib.get_close_matches(key, keys, n=1, cutoff=0.0)[0]
-                    raise ValueError(f"unknown key {section}.{key}; nearest valid key: {section}.{near}")
+                    raise ValueError(f"unknown key {section}.{key}{_nearest_key(key, section)}")
             parts[section] = dataclasses.replace(getattr(self, section), **values)
         return dataclasses.replace(self, **parts)
 
@@ -355,6 +367,19 @@ def _fwhm_to_sigma(fwhm: float) -> float:
 def _nearest(name: str, known: tuple[str, ...]) -> str:
     near = difflib.get_close_matches(name, known, n=1)
     return f"; did you mean {near[0]!r}?" if near else f"; known: {', '.join(known)}"
+
+
+def _nearest_key(key: str, section: str) -> str:
+    """Hint at the valid key most like an unknown one: in its own section, else anywhere."""
+    keys = {
+        item.name: f"{name}.{item.name}" for name, part in _PARTS.items() for item in dataclasses.fields(part)
+    }
+    own = [name for name, path in keys.items() if path.startswith(f"{section}.")]
+    for names in (own, [*keys, *_PARTS, "base"]):
+        near = difflib.get_close_matches(key, names, n=1)
+        if near:
+            return f"; nearest valid key: {keys.get(near[0], near[0])}"
+    return f"; known: {', '.join(own or (*_PARTS, 'base'))}"
 
 
 def _toml_value(text: str) -> Any:

@@ -10,8 +10,10 @@ import numpy as np
 from specksim import phantoms
 from specksim.materials import refractive_index
 from specksim.setups import Setup
+from specksim.validity import fringe_reach_px
 
 _LEAST_MARGIN_PX = 8
+_FARTHEST_PX = 256
 
 
 @dataclass(frozen=True)
@@ -34,16 +36,16 @@ def optical_paths(setup: Setup, scene: Mapping[str, Any], margin_px: int) -> Opt
 
 
 def trace_object(setup: Setup, scene: Mapping[str, Any]) -> tuple[OpticalPaths, int]:
-    """Optical paths over the frame and all from where light may reach it, with that margin in pixels.
+    """Optical paths over the frame and all from where light or fringes may reach it, and that margin, px.
 
     Raises
     ------
     ValueError
-        If rays are displaced by more than the frame's longer side.
+        If rays are displaced by more than the frame's longer side, or 256 px if that is more.
     """
-    limit = max(setup.detector.rows, setup.detector.columns)
+    limit = max(setup.detector.rows, setup.detector.columns, _FARTHEST_PX)
     blur = math.ceil(4 * setup.blur_px) + 2
-    margin_px = max(_LEAST_MARGIN_PX, blur)
+    margin_px = max(_LEAST_MARGIN_PX, blur, math.ceil(fringe_reach_px(setup)) + 2)
     while True:
         paths = optical_paths(setup, scene, margin_px)
         farthest = _farthest_px(setup, paths)
@@ -52,8 +54,8 @@ def trace_object(setup: Setup, scene: Mapping[str, Any]) -> tuple[OpticalPaths, 
             return paths, margin_px
         if farthest > limit:
             raise ValueError(
-                f"geometry {scene['geometry']!r} in {scene['material']} displaces rays by {farthest:.0f} px, "
-                f"more than the frame's {limit} px: its walls are too steep along the beam for ray optics"
+                f"geometry {scene['geometry']!r} in {scene['material']} displaces rays by {farthest:.3g} px, "
+                f"more than {limit} px: its walls are too steep along the beam for ray optics"
             )
         margin_px = needed
 

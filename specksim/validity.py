@@ -8,7 +8,13 @@ from scipy import ndimage
 from specksim.compiled import kernel
 from specksim.setups import Setup
 
-_STEEP_LABEL_PX = 0.3  # variation of the label beyond which ray optics is not trusted
+STEEP_LABEL_PX = 0.3  # variation of the label beyond which ray optics is not trusted
+
+
+def fringe_reach_px(setup: Setup) -> float:
+    """How far the fringes of a rim reach, 3 · max(√(λ z / M), p / M) in the object plane, detector pixels."""
+    fringe_m = math.sqrt(setup.wavelength_m * setup.effective_distance_m)
+    return 3 * max(fringe_m / setup.object_pixel_m, 1.0)
 
 
 def valid_mask(setup: Setup, dx: np.ndarray, dy: np.ndarray, margin_px: int) -> np.ndarray:
@@ -35,11 +41,9 @@ def valid_mask(setup: Setup, dx: np.ndarray, dy: np.ndarray, margin_px: int) -> 
         _block_range(component, n, low, high)
         variation = ndimage.maximum_filter(high, 3) - ndimage.minimum_filter(low, 3)
         np.maximum(spread, variation / np.float32(n), out=spread)
-    steep = spread > _STEEP_LABEL_PX
-    fringe_m = math.sqrt(setup.wavelength_m * setup.effective_distance_m)
-    reach = 3 * max(fringe_m / setup.object_pixel_m, 1.0)
+    steep = spread > STEEP_LABEL_PX
     if steep.any():
-        steep = ndimage.distance_transform_edt(~steep) <= reach
+        steep = ndimage.distance_transform_edt(~steep) <= fringe_reach_px(setup)
     frame = slice(margin_px, -margin_px)
     return (~steep[frame, frame]).astype(np.uint8)
 

@@ -6,7 +6,6 @@ import os
 import signal
 import sys
 import threading
-import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
@@ -78,11 +77,12 @@ def _run_pool(
         _one_thread_each(),
         ProcessPoolExecutor(workers, context, initializer=_begin, initargs=(stop, ticks)) as pool,
     ):
-        futures: dict[Future[None], int] = {
-            pool.submit(_run_task, function, task): number for number, task in pending.items()
-        }
+        futures: dict[Future[None], int] = {}
         seen = 0
         try:
+            with _interrupts_held():  # workers inherit it: they leave interrupts to this process
+                for number, task in pending.items():
+                    futures[pool.submit(_run_task, function, task)] = number
             while futures:
                 done, _ = wait(futures, timeout=0.1, return_when=FIRST_COMPLETED)
                 now = ticks.value
@@ -95,6 +95,16 @@ def _run_pool(
             stop.set()
             pool.shutdown(wait=True, cancel_futures=True)
             raise
+
+
+@contextlib.contextmanager
+def _interrupts_held() -> Iterator[None]:
+    """Keep SIGINT back; one that came meanwhile is delivered at the end."""
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 @contextlib.contextmanager
@@ -114,29 +124,47 @@ def _one_thread_each() -> Iterator[None]:
 
 _stop: Any = None
 _ticks: Any = None
+_busy = False
+
+
+class _Terminated(BaseException):
+    """SIGTERM reached a worker in the middle of a task: the task cleans up, then the worker ends."""
 
 
 def _begin(stop: Any, ticks: Any) -> None:
-    """Start of a worker: leave interrupts to the parent, and end when it is gone."""
+    """Start of a worker: end when it is told to, and when its parent is gone."""
     global _stop, _ticks  # a pool's initializer has nowhere else to leave things
     _stop, _ticks = stop, ticks
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, _terminate)
     parent = multiprocessing.parent_process()
     if parent is not None:
         threading.Thread(target=_end_with, args=(parent.sentinel,), daemon=True).start()
 
 
+def _terminate(*_: object) -> None:
+    if _busy:
+        raise _Terminated
+    os._exit(1)
+
+
 def _end_with(sentinel: int) -> None:
     connection.wait([sentinel])
-    time.sleep(0.1)
     os._exit(1)
 
 
 def _run_task(function: Callable[..., None], task: tuple[Any, ...]) -> None:
+    global _busy
+
     def tick() -> None:
         if _stop.is_set():
             raise Stopped
         with _ticks.get_lock():
             _ticks.value += 1
 
-    function(*task, tick)
+    _busy = True
+    try:
+        function(*task, tick)
+    except _Terminated:
+        os._exit(1)
+    finally:
+        _busy = False

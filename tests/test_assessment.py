@@ -82,3 +82,15 @@ def test_only_images_are_measured(measure, shape):
 def test_the_mean_must_be_positive(measure, value):
     with pytest.raises(ValueError, match="mean must be > 0"):
         measure(np.full((8, 8), value))
+
+
+def test_a_wide_speckle_in_a_small_frame_is_not_taken_for_a_narrow_one():
+    # without regard to the overlap of shifted frames, the correlation would fall off with the lag
+    rng = np.random.default_rng(0)
+    widths = []
+    for _ in range(60):
+        wide = ndimage.gaussian_filter(rng.standard_normal((256, 256)), 6.0, mode="wrap")[:64, :64]
+        widths.append(speckle_size_px(5.0 + wide / wide.std())[0])
+    # a Gaussian filter of sigma s correlates like a Gaussian of sigma s √2; its FWHM is 2.355 s √2. The
+    # frame's own mean, which is subtracted, takes a little away
+    assert np.median(widths) == pytest.approx(2.355 * 6.0 * 2**0.5, rel=0.12)

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from scipy import stats
 from scipy.ndimage import gaussian_filter1d
 
-from specksim import detector
+from specksim import Setup, detector
 from specksim.optics.rays import deposit
 
 N = 4  # rays per pixel
@@ -111,9 +111,13 @@ def test_python_kernels_agree_with_the_compiled_ones(rng):
     assert np.allclose(*rows, rtol=1e-5)
 
 
+def counting(photons):
+    return Setup().with_values(detector__photons_per_pixel=photons)
+
+
 def test_counts_are_poisson(rng):
     expected = np.full((300, 300), 0.9, np.float32)
-    counts = detector.expose(expected, 100.0, rng)
+    counts = detector.expose(expected, counting(100.0), rng)
     assert counts.dtype == np.uint16
     mean, variance, n = counts.mean(), counts.var(), counts.size
     assert mean == pytest.approx(90.0, abs=4 * math.sqrt(90.0 / n))
@@ -127,7 +131,7 @@ def test_counts_are_poisson(rng):
 
 
 def test_noise_of_different_pixels_is_independent(rng):
-    noise = detector.expose(np.ones((200, 200)), 400.0, rng) - 400.0
+    noise = detector.expose(np.ones((200, 200)), counting(400.0), rng) - 400.0
     for axis in (0, 1):
         neighbours = (noise * np.roll(noise, 1, axis=axis)).mean() / noise.var()
         assert abs(neighbours) < 4 / 200
@@ -135,13 +139,15 @@ def test_noise_of_different_pixels_is_independent(rng):
 
 def test_brightness_of_each_pixel_sets_its_count(rng):
     expected = np.tile([[0.0, 1.0, 3.0]], (2000, 1))
-    assert detector.expose(expected, 500.0, rng).mean(0) == pytest.approx([0.0, 500.0, 1500.0], rel=5e-3)
+    assert detector.expose(expected, counting(500.0), rng).mean(0) == pytest.approx(
+        [0.0, 500.0, 1500.0], rel=5e-3
+    )
 
 
 def test_without_noise_the_expected_image_comes_back(rng):
     expected = rng.random((4, 4))
     before = rng.bit_generator.state
-    image = detector.expose(expected, math.inf, rng)
+    image = detector.expose(expected, counting(math.inf), rng)
     assert image.dtype == np.float32
     assert np.array_equal(image, expected.astype(np.float32))
     assert rng.bit_generator.state == before
@@ -152,10 +158,15 @@ def test_without_noise_the_expected_image_comes_back(rng):
     [(1.0, np.uint16), (2000.0, np.uint16), (2047.0, np.uint16), (2048.0, np.uint32), (math.inf, np.float32)],
 )
 def test_counts_are_stored_in_the_least_type_that_holds_32_times_the_mean(photons, dtype):
-    assert detector.count_dtype(photons) is dtype
+    assert detector.count_dtype(counting(photons)) is dtype
 
 
-@pytest.mark.parametrize(("photons", "name"), [(2000.0, "uint16"), (1e9, "uint32")])
+def test_fine_pixels_leave_room_for_caustics():
+    fine = Setup().with_values(detector__pixel_size_um=0.8)
+    assert detector.count_dtype(fine) is np.uint32
+
+
+@pytest.mark.parametrize(("photons", "name"), [(2000.0, "uint16"), (1e8, "uint32")])
 def test_count_that_does_not_fit_is_refused(rng, photons, name):
     with pytest.raises(ValueError, match=f"does not fit into {name}: lower detector.photons_per_pixel"):
-        detector.expose(np.array([[1.0, 40.0]]), photons, rng)
+        detector.expose(np.array([[1.0, 45.0]]), counting(photons), rng)

@@ -7,9 +7,10 @@ import numpy as np
 import pytest
 from scipy import ndimage, optimize
 
-from specksim import phantoms, seeds, tracing, validity
+from specksim import Setup, phantoms, seeds, tracing, validity
 from specksim.forward import simulate, simulate_pair
 from specksim.materials import refractive_index
+from specksim.optics import refraction
 from specksim.phantoms import registry
 from specksim.sandpaper import SpeckleField, simulate_field
 from specksim.tracing import trace_object
@@ -126,7 +127,7 @@ def test_light_is_conserved_behind_an_object_in_the_frame(small_setup, small_fie
     assert pair.sample.sum(dtype=float) == pytest.approx(carried, rel=1e-4)
 
 
-def test_light_comes_together_behind_the_middle_of_a_ball_of_void(small_setup, small_field):
+def test_light_is_thinned_out_behind_the_middle_of_a_ball(small_setup, small_field):
     # a ball diverges (δ > 0): darker in its middle by 1/(1 + z δ 2/R)²; a flat field shows it
     flat = SpeckleField(np.ones_like(small_field.intensity), 1.0)
     pair = run(small_setup, BALL, flat)
@@ -388,22 +389,24 @@ def test_light_from_outside_of_the_frame_reaches_it(small_setup, small_field, we
 
 
 def test_walls_along_the_beam_are_refused(small_setup, small_field):
+    # a wall of 100 mm, as steep as planes come, seen from 20 m
+    far = small_setup.with_values(propagation__sample_to_detector_m=20.0)
     wall = {
         "shape": "cuboid",
         "x_um": 0.0,
         "y_um": 0.0,
-        "size_um": [200.0, 200.0, 1e4],
+        "size_um": [200.0, 200.0, 1e5],
         "rotation": [1, 0, 0, 0],
     }
-    with pytest.raises(ValueError, match=r"displaces rays by .* px, more than the frame's 64 px: its walls"):
-        run(small_setup, {**BALL, "bodies": [wall]}, small_field)
+    with pytest.raises(ValueError, match=r"displaces rays by .* px, more than 256 px: its walls"):
+        run(far, {**BALL, "bodies": [wall]}, small_field)
 
 
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
         ({"index": -1}, "index must be >= 0, got -1"),
-        ({"seed": -1}, "seed must be >= 0, got -1"),
+        ({"seed": -1}, r"seed must be >= 0 and below 2\^63, got -1"),
         ({"split": "test"}, "split must be one of training, validation, evaluation"),
         ({"material": "nylonn"}, "unknown material 'nylonn'"),
         ({"geometry": "sphre"}, "unknown geometry 'sphre'; did you mean 'sphere'"),
@@ -418,3 +421,52 @@ def test_pair_is_frozen(small_setup, small_field):
     pair = run(small_setup, EMPTY, small_field)
     with pytest.raises(dataclasses.FrozenInstanceError):
         pair.dx = 0
+
+
+def test_rims_outside_the_frame_are_seen_as_far_as_their_fringes_reach():
+    # on fine pixels the fringes, √(λz) = 9.4 µm, are many pixels wide
+    setup = Setup().with_values(detector__rows=64, detector__columns=64, detector__pixel_size_um=1.0)
+    rim_um = 32.0 + 12.0  # right of the frame's centre: 12 px outside of the frame
+    body = {"shape": "sphere", "x_um": rim_um + 60.0, "y_um": 0.0, "radius_um": 60.0}
+    scene = {"geometry": "sphere", "material": "nylon", "bodies": [body]}
+    paths, margin = trace_object(setup, scene)
+    d = refraction.displacement(paths.refraction, setup.effective_distance_m, setup.ray_pitch_m)
+    valid = valid_mask(setup, *d, margin)
+    assert (valid[32, -12:] == 0).all()
+    assert (valid[:, :32] == 1).all()
+
+
+def test_valid_of_a_cone_beam_counts_in_the_object_plane():
+    # with M = 4 pixels of 40 µm are 10 µm in the object plane, as is √(λ z2/M) for z2/M = 2.26 m
+    cone = Setup().with_values(
+        beam__source_to_sample_m=3.0,
+        propagation__sample_to_detector_m=9.0,
+        detector__pixel_size_um=40.0,
+        detector__rows=64,
+        detector__columns=64,
+    )
+    same = cone.with_values(
+        beam__source_to_sample_m=math.inf,
+        propagation__sample_to_detector_m=cone.effective_distance_m,
+        detector__pixel_size_um=10.0,
+    )
+    step = np.zeros((80 * 4, 80 * 4), np.float32)
+    step[:, 160:] = 4 * 0.31
+    flat = np.zeros_like(step)
+    assert np.array_equal(valid_mask(cone, step, flat, 8), valid_mask(same, step, flat, 8))
+    assert 0 < (valid_mask(cone, step, flat, 8) == 0).mean() < 0.2
+
+
+def test_transmission_is_the_mean_of_what_comes_through(small_setup, small_field):
+    # strong absorption: the mean of exp(-μT) over a pixel is not exp of the mean
+    scene = {
+        "geometry": "sphere",
+        "material": "Au@19.3",
+        "bodies": [{"shape": "sphere", "x_um": 0.0, "y_um": 0.0, "radius_um": 150.0}],
+    }
+    pair = run(small_setup, scene, small_field)
+    delta, beta = refractive_index("Au@19.3", 28.0)
+    of_the_mean = np.exp(2 * beta / delta * pair.phase.astype(float))
+    steep = pair.valid == 0
+    assert (pair.transmission[steep] > 1.05 * of_the_mean[steep]).any()
+    assert (pair.transmission >= of_the_mean - 1e-6).all()  # Jensen

@@ -2,7 +2,12 @@
 
 import os
 import shutil
+import signal
+import subprocess
+import sys
+import time
 from pathlib import Path
+from subprocess import PIPE
 from types import SimpleNamespace
 
 import numpy as np
@@ -298,7 +303,7 @@ def test_overwrite_keeps_the_old_file_until_the_new_is_complete(n, seven, tmp_pa
 
 
 def test_resume_and_overwrite_exclude_each_other(tmp_path):
-    with pytest.raises(ValueError, match="resume and overwrite"):
+    with pytest.raises(ValueError, match="--resume and --overwrite"):
         run_plan(plan(tmp_path / "x.h5"), resume=True, overwrite=True)
 
 
@@ -388,3 +393,76 @@ def test_the_estimate_grows_with_the_work(tmp_path):
     short = estimate_seconds(few.request.setup, few.shards, 1)
     assert 0 < short < estimate_seconds(large.setup, many.shards, 1)
     assert estimate_seconds(large.setup, (), 1) == 0
+
+
+def test_resume_with_another_compression_is_refused(tmp_path):
+    interrupted(tmp_path / "x.h5", compression="gzip")
+    before = names(tmp_path)
+    with pytest.raises(ValueError, match="compression: 'gzip' there, 'none' asked for"):
+        run_plan(plan(tmp_path / "x.h5"), resume=True)
+    assert names(tmp_path) == before
+
+
+def test_resume_of_fewer_pairs_keeps_what_is_there(tmp_path):
+    interrupted(tmp_path / "x.h5", pairs=6)
+    before = names(tmp_path)
+    with pytest.raises(ValueError, match="more than the 2 pairs asked for"):
+        run_plan(plan(tmp_path / "x.h5", n=2), resume=True)
+    assert names(tmp_path) == before
+
+
+def test_remnants_of_another_file_are_left_alone(tmp_path):
+    for name in ("x.h5.part2", "x.h5.shard-old", "x.h5.shard-00000.h5", "ax.h5.shard-00000"):
+        (tmp_path / name).write_text("mine")
+    run_plan(plan(tmp_path / "x.h5", n=1))
+    assert [path.read_text() for path in tmp_path.iterdir() if path.name != "x.h5"] == ["mine"] * 4
+
+
+def test_two_runs_do_not_write_one_file(tmp_path):
+    def second_run(_):
+        with pytest.raises(OSError, match="another run is writing"):
+            run_plan(plan(tmp_path / "x.h5"), overwrite=True)
+
+    run_plan(plan(tmp_path / "x.h5", n=2), announce=second_run)
+    assert names(tmp_path) == ["x.h5"]
+
+
+FULL_DISK = """
+import resource, signal, sys
+signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+resource.setrlimit(resource.RLIMIT_FSIZE, (300 << 10, 300 << 10))
+from specksim.cli import main
+main(sys.argv[1:])
+"""
+
+
+@pytest.mark.parametrize("workers", ["1", "2"])
+def test_a_full_disk_in_mid_run_is_one_line_and_leaves_nothing(workers, tmp_path):
+    small = ["detector.rows=32", "detector.columns=32", "diffuser.sheets=1", "numerics.pairs_per_field=40"]
+    options = [option for value in small for option in ("--set", value)]
+    command = ["generate", "--n", "80", "--workers", workers, "-o", str(tmp_path / "x.h5"), *options]
+    done = subprocess.run([sys.executable, "-c", FULL_DISK, *command], capture_output=True, text=True)
+    assert done.returncode == 1
+    assert "File too large" in done.stderr
+    assert "Traceback" not in done.stderr
+    assert done.stderr.count("Error") == 1
+    assert names(tmp_path) == []
+
+
+def test_a_killed_worker_is_replaced(tmp_path):
+    options = ["--set", "detector.rows=32", "--set", "detector.columns=32", "--set", "diffuser.sheets=1"]
+    shards = ["--set", "numerics.pairs_per_field=60"]
+    command = ["generate", "--n", "180", "--workers", "2", "-o", str(tmp_path / "x.h5"), *options, *shards]
+    run = subprocess.Popen([sys.executable, "-m", "specksim", *command], stdout=PIPE, stderr=PIPE, text=True)
+    while run.poll() is None and not list(tmp_path.glob("*.part")):
+        time.sleep(0.01)
+    children = Path(f"/proc/{run.pid}/task/{run.pid}/children").read_text().split()
+    workers = [int(pid) for pid in children if "spawn_main" in Path(f"/proc/{pid}/cmdline").read_text()]
+    os.kill(workers[0], signal.SIGKILL)
+    err = run.communicate()[1]
+    assert run.returncode == 0, err
+    assert "a worker process died" in err
+    assert "Traceback" not in err
+    assert names(tmp_path) == ["x.h5"]
+    with open_dataset(tmp_path / "x.h5", verify=True) as dataset:
+        assert [pair.index for pair in dataset] == list(range(180))

@@ -1,5 +1,6 @@
 """Grains, their projection, and the statistics of the speckle they make."""
 
+import dataclasses
 import math
 
 import numpy as np
@@ -212,7 +213,7 @@ def test_splits_and_shards_have_speckle_of_their_own(small_setup, small_field):
 )
 def test_phase_too_steep_for_the_grid_is_refused(small_setup, values):
     setup = small_setup.with_values(detector__rows=32, detector__columns=32).with_values(**values)
-    with pytest.raises(ValueError, match=r"too steep for the wave grid: .* lower numerics.wave_pitch_um"):
+    with pytest.raises(ValueError, match=r"too steep for the wave grid: .*: lower numerics.wave_pitch_um"):
         simulate_field(setup, seeds.field_rng(0, "training", 0))
 
 
@@ -270,3 +271,37 @@ def test_cut_larger_than_the_field_repeats_it(rng):
         assert np.array_equal(speckle[8:], speckle[:-8])
         assert np.array_equal(speckle[:, 8:], speckle[:, :-8])
         assert sorted(speckle[:8, :8].ravel()) == sorted(field.intensity.ravel())
+
+
+@pytest.mark.parametrize(("frame_px", "grain_um"), [(16, 125.0), (24, 250.0), (64, 125.0)])
+def test_coverage_holds_on_small_fields(frame_px, grain_um, rng):
+    setup = Setup().with_values(
+        detector__rows=frame_px, detector__columns=frame_px, diffuser__grain_size_um=grain_um
+    )
+    shape = sandpaper.field_shape(setup)
+    size = (shape[0] * setup.ray_pitch_m, shape[1] * setup.ray_pitch_m)
+    assert min(size) >= 10 * grain_um * 1e-6
+    numbers = [len(sandpaper.draw_grains(setup, size, rng).area_m2) / 4 for _ in range(3)]
+    mean_area = math.pi / 4 * (grain_um * 1e-6) ** 2 * math.exp(2 * 0.2**2)
+    assert numbers[0] * mean_area / (size[0] * size[1]) == pytest.approx(0.7, rel=0.02)
+
+
+def test_the_outline_of_each_grain_has_the_area_of_its_diameter(rng):
+    # rasterised one by one: area_m2 comes from the diameters that were drawn, not from the planes
+    setup = Setup().with_values(diffuser__sheets=1, diffuser__coverage=0.05)
+    grains = sandpaper.draw_grains(setup, (2e-3, 2e-3), rng)
+    pitch = 2e-3 / 2000
+    measured = []
+    for k in range(len(grains.area_m2)):
+        one = dataclasses.replace(
+            grains, planes=grains.planes[k : k + 1], centre_m=grains.centre_m[k : k + 1]
+        )
+        measured.append(np.count_nonzero(sandpaper.project_grains(one, (2000, 2000))) * pitch**2)
+    assert len(measured) > 10
+    assert measured == pytest.approx(grains.area_m2, rel=0.01)
+
+
+def test_a_wave_grid_of_one_sample_per_ray_is_refused(rng):
+    setup = Setup().with_values(detector__rows=64, detector__columns=64, numerics__wave_pitch_um=2.5)
+    with pytest.raises(ValueError, match=r"[345]\.\d\d % of neighbouring samples differ by more than π"):
+        sandpaper.simulate_field(setup, rng)

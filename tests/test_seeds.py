@@ -33,5 +33,10 @@ def test_unknown_split_is_refused():
 
 @pytest.mark.parametrize("draw", [seeds.field_rng, seeds.pair_rngs])
 def test_negative_seed_is_refused(draw):
-    with pytest.raises(ValueError, match="seed must be >= 0, got -1"):
+    with pytest.raises(ValueError, match=r"seed must be >= 0 and below 2\^63, got -1"):
         draw(-1, "training", 0)
+
+
+def test_a_seed_that_would_reach_into_the_key_is_refused():
+    with pytest.raises(ValueError, match=r"below 2\^63"):
+        seeds.field_rng(2**63, "training", 0)

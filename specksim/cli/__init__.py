@@ -45,7 +45,7 @@ class Commands(click.Group):
     def invoke(self, ctx: click.Context) -> Any:
         try:
             return super().invoke(ctx)
-        except (ValueError, OSError, RuntimeError, MemoryError) as error:
+        except (ValueError, TypeError, ArithmeticError, OSError, RuntimeError, MemoryError) as error:
             if isinstance(error, click.exceptions.Exit) or getattr(error, "errno", None) == errno.EPIPE:
                 raise
             raise click.ClickException(_one_line(error)) from error

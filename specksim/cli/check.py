@@ -27,6 +27,9 @@ def check(file: str) -> None:
             for problem in find_problems(dataset, row):
                 click.echo(f"{file}: pair {row}, {problem}")
                 problems += 1
+        if dataset.provenance()["content_hash"] != dataset.expected_content_hash():
+            click.echo(f"{file}: the content hash does not match")
+            problems += 1
         if problems:
-            raise click.ClickException(f"{file}: {problems} problems in {len(dataset)} pairs")
+            raise click.ClickException(f"{file}: problems found: {problems}")
         click.echo(f"{file}: {len(dataset)} pairs, checksums and physics are right")

@@ -3,6 +3,7 @@
 import os
 import signal
 import sys
+import time
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -11,7 +12,7 @@ import click
 from specksim.cli.options import load_setup, setup_options
 
 if TYPE_CHECKING:
-    from specksim.generation import Shard
+    from specksim.generation import Plan, Shard
 
 _ANNOUNCED_SECONDS = 2.0
 
@@ -104,52 +105,71 @@ def generate(
     specksim generate --material nylon --n 150
     specksim generate --material mixed --geometry sphere --setup my.toml -o mine.h5
     """
-    import time
-
-    start = time.perf_counter()
-    from tqdm import tqdm
-
-    from specksim.generation import estimate_seconds, make_plan, run_plan
+    start = time.perf_counter()  # the imports below are part of what the user waits for
+    from specksim.generation import make_plan
     from specksim.phantoms import TRAINING
     from specksim.request import Request
 
+    if resume and overwrite:
+        raise click.UsageError("--resume and --overwrite exclude each other")
+    if density is not None:
+        if material == "mixed" or "@" in material:
+            raise click.UsageError(f"--density does not go with --material {material}")
+        material = f"{material}@{density!r}"
     setup = load_setup(setup_source, assignments)
     if photons is not None:
         setup = setup.with_values(detector__photons_per_pixel=photons)
-    name = material if density is None else f"{material.partition('@')[0]}@{density:g}"
     request = Request.create(
-        setup, material=name, geometries=geometries or TRAINING, split=split, seed=seed, steps=steps
+        setup, material=material, geometries=geometries or TRAINING, split=split, seed=seed, steps=steps
     )
     plan = make_plan(request, n, out or f"{_file_name(material)}.h5", compression)
-    workers = workers or _cores()
+    simulated = _run(plan, workers or _cores(), resume, overwrite)
+    seconds = time.perf_counter() - start
+    size = f"{plan.target.stat().st_size / 1e6:.1f} MB"
+    if simulated == 0:
+        click.echo(f"{plan.target}: complete, {_pairs(n)}, {size}; nothing was left to simulate")
+        return
+    rate = f"{simulated / seconds:.1f} pairs/s"
+    click.echo(f"{plan.target}: {_pairs(simulated)} in {seconds:.1f} s ({rate}), {size}")
+
+
+def _run(plan: "Plan", workers: int, resume: bool, overwrite: bool) -> int:
+    """Carry the plan out with a bar on stderr; the number of pairs simulated."""
+    from tqdm import tqdm
+
+    from specksim.generation import estimate_seconds, run_plan
 
     def announce(shards: "Sequence[Shard]") -> None:
         processes = min(workers, len(shards))
-        seconds = estimate_seconds(setup, shards, processes)
+        seconds = estimate_seconds(plan.request.setup, shards, processes)
         if seconds > _ANNOUNCED_SECONDS:
             click.echo(
-                f"{n} pairs of {request.describe()}: about {_duration(seconds)} and "
-                f"{plan.data_bytes / 1e6:.0f} MB, {processes} process{'es' if processes > 1 else ''}",
+                f"{_pairs(plan.n)} of {plan.request.describe()}: about {_duration(seconds)} and "
+                f"{plan.data_bytes / 1e6:.0f} MB, {processes} process{'' if processes == 1 else 'es'}",
                 err=True,
             )
 
-    signal.signal(signal.SIGTERM, _interrupt)
-    with tqdm(total=n, unit="pair", file=sys.stderr, disable=None) as bar:
-        simulated = run_plan(
-            plan,
-            workers=workers,
-            resume=resume,
-            overwrite=overwrite,
-            announce=announce,
-            progress=bar.update,
-        )
-    seconds = time.perf_counter() - start
-    size = f"{plan.target.stat().st_size / 1e6:.0f} MB"
-    if simulated == 0:
-        click.echo(f"{plan.target}: complete, {n} pairs, {size}; nothing was left to simulate")
-        return
-    rate = f"{simulated / seconds:.1f} pairs/s"
-    click.echo(f"{plan.target}: {simulated} pairs in {seconds:.1f} s ({rate}), {size}")
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        if signal.getsignal(number) is not signal.SIG_IGN:  # as nohup has it
+            signal.signal(number, _interrupt)
+    try:
+        with tqdm(total=plan.n, unit="pair", file=sys.stderr, disable=None) as bar:
+            return run_plan(
+                plan,
+                workers=workers,
+                resume=resume,
+                overwrite=overwrite,
+                announce=announce,
+                progress=bar.update,
+            )
+    except KeyboardInterrupt:
+        kept = len(plan.finished())
+        left = f": {kept} of {len(plan.shards)} shards are finished, --resume goes on" if kept else ""
+        raise click.ClickException(f"interrupted{left}") from None
+
+
+def _pairs(n: int) -> str:
+    return f"{n} pair{'' if n == 1 else 's'}"
 
 
 def _interrupt(*_: object) -> None:

@@ -1,5 +1,7 @@
 """specksim materials"""
 
+import math
+
 import click
 
 
@@ -27,10 +29,10 @@ def materials(names: tuple[str, ...], energy_kev: float) -> None:
     from specksim.materials import MATERIALS, find_material, refractive_index, wavenumber_per_m
 
     k = wavenumber_per_m(energy_kev)
-    rows = [("material", "g/cm³", "δ", "β", "µ (1/m)", "phase (rad/µm)", "attenuation (%/mm)")]
+    rows = [("material", "g/cm³", "δ", "β", "μ (1/m)", "phase (rad/µm)", "attenuation (%/mm)")]
     for name in names or (*MATERIALS, "SiC"):
         delta, beta = refractive_index(name, energy_kev)
-        lost = 100 * (1 - 2.718281828459045 ** (-2e-3 * k * beta))
+        lost = -100 * math.expm1(-2e-3 * k * beta)
         rows.append(
             (
                 name,

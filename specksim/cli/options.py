@@ -9,15 +9,18 @@ if TYPE_CHECKING:
     from specksim.setups import Setup
 
 
+set_option = click.option(
+    "--set",
+    "assignments",
+    multiple=True,
+    metavar="KEY=VALUE",
+    help="Replace a value of the setup, e.g. detector.photons_per_pixel=500; repeatable.",
+)
+
+
 def setup_options(command: Callable[..., Any]) -> Callable[..., Any]:
     """Add `--setup` and `--set`."""
-    command = click.option(
-        "--set",
-        "assignments",
-        multiple=True,
-        metavar="KEY=VALUE",
-        help="Replace a value of the setup, e.g. detector.photons_per_pixel=500; repeatable.",
-    )(command)
+    command = set_option(command)
     return click.option(
         "--setup",
         "setup_source",

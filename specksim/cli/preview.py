@@ -21,8 +21,11 @@ def preview(file: str, row: int, out: str | None) -> None:
     from specksim.figures import preview as draw
 
     path = Path(out) if out else Path(file).with_suffix(".png")
+    if path.is_file() and path.read_bytes()[:4] != b"\x89PNG":
+        raise click.ClickException(f"{path} exists and is no PNG: it is left as it is")
     with open_dataset(file) as dataset:
         if not -len(dataset) <= row < len(dataset):
-            raise click.ClickException(f"--pair must lie within 0..{len(dataset) - 1}, got {row}")
+            n = len(dataset)
+            raise click.BadParameter(f"must lie within {-n}..{n - 1}, got {row}", param_hint="--pair")
         draw(dataset[row], dataset.request.setup, path)
     click.echo(str(path))

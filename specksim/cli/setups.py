@@ -2,12 +2,12 @@
 
 import click
 
-from specksim.cli.options import load_setup
+from specksim.cli.options import load_setup, set_option
 
 
 @click.command()
 @click.argument("name", required=False, metavar="[NAME|FILE.toml]")
-@click.option("--set", "assignments", multiple=True, metavar="KEY=VALUE", help="Replace a value; repeatable.")
+@set_option
 def setups(name: str | None, assignments: tuple[str, ...]) -> None:
     """List the setups, or print one as TOML that can be edited and given back.
 

@@ -4,14 +4,20 @@ import math
 from collections.abc import Iterator
 
 import numpy as np
+from scipy import ndimage
 
 from specksim.dataset import schema
 from specksim.dataset.reader import SpeckleDataset
 from specksim.forward import SpecklePair
 from specksim.materials import refractive_index
 from specksim.request import Request
+from specksim.setups import Setup
+from specksim.validity import STEEP_LABEL_PX
 
-_GRADIENT_TOLERANCE_PX = 0.15  # half the variation of a label that `valid` admits within a pixel
+_ROUNDING_PX = 1e-3
+_ROUNDING_LOG = 1e-3
+_SMALL_PX = 0.5
+_MANY_PIXELS = 2000
 
 
 def find_problems(dataset: SpeckleDataset, row: int) -> Iterator[str]:
@@ -21,78 +27,155 @@ def find_problems(dataset: SpeckleDataset, row: int) -> Iterator[str]:
     left alone; otherwise the physics is checked.
     """
     damaged = False
-    for field in schema.fields(dataset.request.setup):
+    for name in (*(field.name for field in schema.fields(dataset.request.setup)), schema.PARAMETER_CHECKSUM):
         try:
-            intact = dataset.intact(field.name, row, dataset.read(field.name, row))
+            stored = dataset.parameters(row) if name == schema.PARAMETER_CHECKSUM else dataset.read(name, row)
+            intact = dataset.intact(name, row, stored)
         except ValueError as error:
-            yield f"{field.name}: {error}"
+            yield f"{name}: {str(error).removeprefix(f'{dataset.path}: ')}"
             damaged = True
             continue
         if not intact:
-            yield f"{field.name}: the checksum does not match"
+            yield f"{name}: the checksum does not match"
             damaged = True
     if damaged:
         return
     try:
         pair = dataset[row]
+        yield from _wrong_parameters(dataset, row, pair)
+        yield from wrong_physics(pair, dataset.request)
     except ValueError as error:
-        yield f"parameters: {error}"
-        return
-    yield from _wrong_parameters(dataset, row, pair)
-    yield from wrong_physics(pair, dataset.request)
+        yield f"parameters: {str(error).removeprefix(f'{dataset.path}: ')}"
 
 
 def _wrong_parameters(dataset: SpeckleDataset, row: int, pair: SpecklePair) -> Iterator[str]:
+    parameters, request = dataset.parameters(row), dataset.request
+    first = int(dataset.parameters(0)["index"])
+    if pair.index != first + row:
+        yield f"index: {pair.index} in row {row} of a data set that begins with {first}"
     for name, expected in (
-        ("geometry", pair.scene.get("geometry")),
-        ("material", pair.scene.get("material")),
+        ("geometry", request.geometry_of(pair.index)),
+        ("material", request.material_of(pair.index)),
     ):
-        found = dataset.column(name)[row]
-        if found != expected or expected != getattr(dataset.request, f"{name}_of")(pair.index):
-            yield f"{name}: {found!r} is not what scene and request say"
+        if not parameters[name] == pair.scene.get(name) == expected:
+            yield f"{name}: {parameters[name]!r}, where scene and request say {expected!r}"
 
 
 def wrong_physics(pair: SpecklePair, request: Request) -> Iterator[str]:
     """Each physical impossibility of a pair as `FIELD: what is wrong`."""
-    setup = request.setup
     for name in ("reference", "sample", "dx", "dy", "phase", "transmission"):
         if not np.isfinite(getattr(pair, name)).all():
             yield f"{name}: not finite"
             return
     if pair.phase.max() > 0:
         yield f"phase: {pair.phase.max():.3g} rad is above 0, which matter does not do"
-    if pair.transmission.min() <= 0 or pair.transmission.max() > 1:
-        yield "transmission: outside of (0, 1]"
+    if pair.transmission.min() < 0 or pair.transmission.max() > 1:
+        yield "transmission: outside of 0..1"
         return
     if not np.isin(pair.valid, (0, 1)).all():
         yield "valid: values other than 0 and 1"
+        return
+    yield from _wrong_light(pair, request.setup)
+    yield from _wrong_motion(pair, request.setup)
+    yield from _wrong_gradient(pair, request.setup)
+    yield from _wrong_attenuation(pair, request.setup)
+
+
+def _wrong_light(pair: SpecklePair, setup: Setup) -> Iterator[str]:
+    """The reference has the setup's mean, the sample that times the transmission.
+
+    A frame holds a limited number of grains and photons: the bounds are wide. Where objects throw light by
+    more than a few per cent of the frame, the light that crosses its border is not accounted for.
+    """
     photons = setup.detector.photons_per_pixel
-    mean = float(pair.reference.mean())
-    # a frame holds some thousand speckles: its mean strays from the field's by per cents
-    expected = 1.0 if math.isinf(photons) else photons
-    if not 0.5 * expected < mean < 2 * expected:
-        yield f"reference: mean {mean:.4g} is far from the setup's {expected:.4g}"
-    smooth = pair.valid.astype(bool)
-    yield from _wrong_gradient(pair, request, smooth)
-    if "bodies" in pair.scene and not any(body.get("material") for body in pair.scene["bodies"]):
-        delta, beta = refractive_index(pair.scene["material"], setup.beam.energy_kev)
-        expected_log = 2 * beta / delta * pair.phase
-        error = np.abs(np.log(pair.transmission) - expected_log)[smooth]
-        if error.max(initial=0.0) > 1e-3:
-            yield f"transmission: ln t strays from (2β/δ) φ by {error.max():.3g}"
-
-
-def _wrong_gradient(pair: SpecklePair, request: Request, smooth: np.ndarray) -> Iterator[str]:
-    """The displacement is (z/k) times the gradient of the phase, up to how it varies between pixels."""
-    setup = request.setup
-    scale = setup.effective_distance_m / (setup.wavenumber_per_m * setup.object_pixel_m**2)
-    for name, axis in (("dy", 0), ("dx", 1)):
-        values = getattr(pair, name).astype(np.float64)
-        step = scale * np.diff(pair.phase.astype(np.float64), axis=axis)
-        near, far = (np.take(values, np.arange(values.shape[axis] - 1) + k, axis=axis) for k in (0, 1))
-        both = np.take(smooth, np.arange(1, values.shape[axis]), axis=axis) & np.take(
-            smooth, np.arange(values.shape[axis] - 1), axis=axis
+    scale = 1.0 if math.isinf(photons) else photons
+    noise = 0.0 if math.isinf(photons) else 6 / math.sqrt(scale * pair.reference[0].size)
+    mean = float(pair.reference.mean()) / scale
+    if not 0.2 - noise < mean < 5 + noise:
+        yield f"reference: mean {mean * scale:.4g} is far from the setup's {scale:.4g}"
+    expected = float(np.mean(pair.reference * pair.transmission, dtype=np.float64)) / scale
+    thrown = max(float(np.abs(pair.dx).max()), float(np.abs(pair.dy).max())) / min(pair.dx.shape)
+    if thrown < 0.03 and abs(float(pair.sample.mean()) / scale - expected) > 0.2 * expected + 2 * noise:
+        yield (
+            f"sample: mean {pair.sample.mean():.4g} is far from transmission × reference, "
+            f"{expected * scale:.4g}"
         )
-        error = np.abs(step - 0.5 * (near + far))[both]
-        if error.max(initial=0.0) > _GRADIENT_TOLERANCE_PX:
-            yield f"{name}: strays from (z/k) ∇φ by {error.max():.3g} px"
+
+
+def _wrong_motion(pair: SpecklePair, setup: Setup) -> Iterator[str]:
+    """What the sample has more than transmission × reference is −∇·(t · reference · d), to first order in d.
+
+    The coefficient between the two is 1 for right labels, −1 for the wrong sign and 0 for another image. It
+    is looked at where displacements are small, if noise leaves it certain. Absorption that varies within the
+    blur σ moves the speckle too, by σ² ∇ln t: where that matters nothing is said.
+    """
+    reference, sample = (images.mean(axis=0, dtype=np.float64) for images in (pair.reference, pair.sample))
+    variance = setup.blur_px**2 + 1 / 12
+    light = reference * pair.transmission
+    change = -np.gradient(light * pair.dx, axis=1) - np.gradient(light * pair.dy, axis=0)
+    shift = np.hypot(pair.dx, pair.dy).astype(np.float64)
+    absorbed = np.hypot(*np.gradient(pair.transmission)) > 0.2 * shift * pair.transmission / variance
+    where = ndimage.minimum_filter((pair.valid == 1) & (shift < _SMALL_PX) & ~absorbed, 5)
+    where[:2] = where[-2:] = where[:, :2] = where[:, -2:] = False
+    power = float(np.sum(change[where] ** 2))
+    if math.isinf(setup.detector.photons_per_pixel):
+        noise = noise_power = 0.0
+    else:
+        noise = float(np.sqrt(np.sum((change**2 * (sample + light))[where]) / len(pair.reference)))
+        noise_power = float(np.sum((0.5 * shift**2 * light)[where])) / len(pair.reference)
+    if power < 20 * max(noise, noise_power, 1e-12):
+        return
+    coefficient = float(np.sum((change * (sample - light))[where])) / power
+    if not 0.5 < coefficient < 1.6:
+        yield f"sample: does not follow dx and dy: coefficient {coefficient:.2g} instead of 1"
+
+
+def _wrong_gradient(pair: SpecklePair, setup: Setup) -> Iterator[str]:
+    """The displacement is (z/k) times the gradient of the phase.
+
+    The central difference of the phase is that gradient averaged over three pixels, with other weights than
+    the mean of the labels: the two differ by less than 1/8 of the gradient's variation there. Twice that
+    is allowed, and over a large frame they must agree within 10 %.
+    """
+    scale = setup.effective_distance_m / (setup.wavenumber_per_m * setup.object_pixel_m**2)
+    smooth = ndimage.minimum_filter(pair.valid, 3).astype(bool)
+    for name, axis in (("dy", 0), ("dx", 1)):
+        label = getattr(pair, name).astype(np.float64)
+        step = scale * np.gradient(pair.phase.astype(np.float64), axis=axis)
+        mean = ndimage.correlate1d(label, [0.25, 0.5, 0.25], axis=axis)
+        if (_variation(label, 3) > STEEP_LABEL_PX + _ROUNDING_PX)[pair.valid == 1].any():
+            yield f"valid: 1 where {name} varies by more than {STEEP_LABEL_PX} px"
+        inner = smooth.copy()
+        inner[[0, -1]] = inner[:, [0, -1]] = False  # one-sided differences
+        stray = np.abs(step - mean)[inner]
+        slope_error = abs(
+            float(np.sum((step * mean)[inner])) / max(float(np.sum(mean[inner] ** 2)), 1e-30) - 1
+        )
+        certain = inner.sum() > _MANY_PIXELS and np.abs(mean[inner]).max() > 10 * _ROUNDING_PX
+        if (stray > 0.25 * _variation(label, 5)[inner] + _ROUNDING_PX).any() or (
+            certain and slope_error > 0.1
+        ):
+            yield f"{name}: strays from (z/k) ∇φ by up to {stray.max():.3g} px"
+
+
+def _variation(values: np.ndarray, size: int) -> np.ndarray:
+    """Largest minus smallest value within `size` × `size` pixels around each."""
+    return ndimage.maximum_filter(values, size) - ndimage.minimum_filter(values, size)
+
+
+def _wrong_attenuation(pair: SpecklePair, setup: Setup) -> Iterator[str]:
+    """ln t = (2β/δ) φ, where all of the scene is of one material."""
+    bodies = pair.scene.get("bodies")
+    one_material = isinstance(bodies, list) and all(
+        isinstance(body, dict) and body.get("material") is None for body in bodies
+    )
+    if not one_material:
+        return
+    delta, beta = refractive_index(pair.scene["material"], setup.beam.energy_kev)
+    logarithm = 2 * beta / delta * pair.phase.astype(np.float64)
+    where = (pair.valid == 1) & (logarithm > -60)  # single precision holds no less than exp(-87)
+    stray = np.abs(np.log(np.maximum(pair.transmission, 1e-35)) - logarithm)
+    # the mean of t over a pixel is not exp of the mean of ln t: by Hoeffding's lemma, range² / 8 at most
+    excess = (stray - _variation(logarithm, 3) ** 2 / 8)[where].max(initial=0.0)
+    if excess > _ROUNDING_LOG:
+        yield f"transmission: ln t strays from (2β/δ) φ by {excess:.3g} more than it may"

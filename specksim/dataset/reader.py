@@ -3,7 +3,6 @@
 import contextlib
 import json
 import os
-import zlib
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Self, overload
@@ -16,6 +15,8 @@ from specksim.dataset import schema
 from specksim.forward import SpecklePair
 from specksim.request import Request
 
+_PARAMETERS = ("geometry", "material", "scene", "index", "step_offset")
+
 
 def open_dataset(path: str | os.PathLike[str], *, verify: bool = False) -> "SpeckleDataset":
     """Open a data set that `specksim generate` wrote.
@@ -24,7 +25,7 @@ def open_dataset(path: str | os.PathLike[str], *, verify: bool = False) -> "Spec
     ----------
     path : path-like
     verify : bool
-        Compare the checksum of every field that is read.
+        Compare the checksums of every field and of the parameters that are read.
 
     Returns
     -------
@@ -88,7 +89,7 @@ class SpeckleDataset:
             sums = _dataset(self._file, f"{schema.PARAMETERS}/{schema.checksum_name(field.name)}")
             if sums.shape != (self._length,):
                 raise ValueError(f"{schema.checksum_name(field.name)} must have {self._length} rows")
-        for name in ("scene", "geometry", "material", "step_offset"):
+        for name in (*_PARAMETERS, schema.checksum_name(schema.PARAMETER_CHECKSUM)):
             if len(_dataset(self._file, f"{schema.PARAMETERS}/{name}")) != self._length:
                 raise ValueError(f"{name} must have {self._length} rows")
 
@@ -118,14 +119,16 @@ class SpeckleDataset:
         if not 0 <= row < len(self):
             raise IndexError(f"pair {key} of a data set of {len(self)}")
         values: dict[str, Any] = {field.name: self.read(field.name, row) for field in self._fields}
-        parameters = self._file[schema.PARAMETERS]
-        with self._reading(f"pair {row}"):
-            return SpecklePair(
-                **values,
-                scene=json.loads(parameters["scene"][row]),
-                index=int(parameters["index"][row]),
-                step_offset_px=parameters["step_offset"][row],
-            )
+        parameters = self.parameters(row)
+        if self._verify and not self.intact(schema.PARAMETER_CHECKSUM, row, parameters):
+            raise ValueError(f"{self.path}: pair {row}, parameters: the checksum does not match")
+        with self._reading(f"pair {row}, scene"):
+            scene = json.loads(parameters["scene"])
+            if not isinstance(scene, dict):
+                raise ValueError(f"pair {row}, scene: must be an object, got {scene!r}")
+        return SpecklePair(
+            **values, scene=scene, index=parameters["index"], step_offset_px=parameters["step_offset"]
+        )
 
     def __iter__(self) -> Iterator[SpecklePair]:
         return (self[row] for row in range(len(self)))
@@ -138,11 +141,27 @@ class SpeckleDataset:
             raise ValueError(f"{self.path}: pair {row}, {field}: the checksum does not match")
         return values
 
-    def intact(self, field: str, row: int, values: np.ndarray) -> bool:
-        """Whether `values` match the checksum stored for a field of a pair."""
+    def parameters(self, row: int) -> dict[str, Any]:
+        """Geometry, material, scene (as text), index and step_offset of one pair."""
+        with self._reading(f"pair {row}, parameters"):
+            stored = {name: self._file[schema.PARAMETERS][name] for name in _PARAMETERS}
+            return {
+                "geometry": stored["geometry"].asstr()[row],
+                "material": stored["material"].asstr()[row],
+                "scene": stored["scene"].asstr()[row],
+                "index": int(stored["index"][row]),
+                "step_offset": stored["step_offset"][row],
+            }
+
+    def intact(self, field: str, row: int, values: Any) -> bool:
+        """Whether a field, or the parameters, of a pair match the checksum stored for them."""
+        found = (
+            schema.parameter_checksum(values)
+            if field == schema.PARAMETER_CHECKSUM
+            else schema.checksum(values)
+        )
         with self._reading(f"pair {row}, checksum of {field}"):
-            stored = int(self._file[schema.PARAMETERS][schema.checksum_name(field)][row])
-        return stored == zlib.crc32(np.ascontiguousarray(values).tobytes())
+            return found == int(self._file[schema.PARAMETERS][schema.checksum_name(field)][row])
 
     def column(self, name: str) -> np.ndarray:
         """A column of /entry/parameters; text as str."""
@@ -151,17 +170,29 @@ class SpeckleDataset:
             return stored.asstr()[()] if h5py.check_string_dtype(stored.dtype) else stored[()]
 
     def provenance(self) -> dict[str, Any]:
-        """Versions, optical constants, content hash and start time."""
+        """Versions, optical constants, compression, content hash and start time."""
         with self._reading("setup"):
-            group = self._file[schema.SETUP]
+
+            def stored(name: str) -> Any:
+                return _dataset(self._file, f"{schema.SETUP}/{name}")
+
             return {
-                "start_time": self._file["/entry/start_time"][()].decode(),
-                "versions": json.loads(group["versions"][()]),
-                "materials": list(group["materials"].asstr()[()]),
-                "delta": group["delta"][()].tolist(),
-                "beta": group["beta"][()].tolist(),
-                "content_hash": group["content_hash"][()].decode(),
+                "start_time": _dataset(self._file, "/entry/start_time")[()].decode(),
+                "versions": json.loads(stored("versions")[()]),
+                "materials": list(stored("materials").asstr()[()]),
+                "delta": stored("delta")[()].tolist(),
+                "beta": stored("beta")[()].tolist(),
+                "compression": stored("compression")[()].decode(),
+                "content_hash": stored("content_hash")[()].decode(),
             }
+
+    def expected_content_hash(self) -> str:
+        """The content hash that belongs to the request and the checksums in the file."""
+        with self._reading("content hash"):
+            request = _dataset(self._file, f"{schema.SETUP}/request")[()]
+            names = [*(field.name for field in self._fields), schema.PARAMETER_CHECKSUM]
+            columns = map(schema.checksum_name, names)
+            return schema.content_hash(request, {column: self.column(column) for column in columns})
 
     def close(self) -> None:
         """Close the file."""

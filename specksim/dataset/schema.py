@@ -1,5 +1,9 @@
 """Names, types and attributes of everything in a file."""
 
+import hashlib
+import json
+import zlib
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,6 +19,7 @@ PARAMETERS = "/entry/parameters"
 SETUP = "/entry/setup"
 SIGNAL = "sample"
 AUXILIARY = ("reference",)
+PARAMETER_CHECKSUM = "parameters"
 COMPRESSIONS = ("none", "bitshuffle", "gzip")
 
 
@@ -31,7 +36,7 @@ class Field:
 
 def fields(setup: Setup) -> tuple[Field, ...]:
     """The fields of a data set with this setup."""
-    counts = count_dtype(setup.detector.photons_per_pixel)
+    counts = count_dtype(setup)
     units = "relative" if counts is np.float32 else "counts"
     return (
         Field("reference", counts, units, "reference image", exposures=True),
@@ -61,3 +66,28 @@ def pair_bytes(setup: Setup, steps: int) -> int:
 def checksum_name(field: str) -> str:
     """Column of /entry/parameters that holds the CRC-32 of each row of a field."""
     return f"crc32_{field}"
+
+
+def is_checksum(column: str) -> bool:
+    """Whether a column of /entry/parameters holds checksums."""
+    return column.startswith("crc32_")
+
+
+def checksum(values: np.ndarray) -> int:
+    """CRC-32 of an array's bytes, in C order."""
+    return zlib.crc32(np.ascontiguousarray(values).tobytes())
+
+
+def parameter_checksum(columns: Mapping[str, Any]) -> int:
+    """CRC-32 of a pair's parameters: geometry, material, scene (as text), index, step_offset."""
+    text = json.dumps([columns["geometry"], columns["material"], columns["scene"], int(columns["index"])])
+    offsets = np.ascontiguousarray(columns["step_offset"], dtype="<f8").tobytes()
+    return zlib.crc32(offsets, zlib.crc32(text.encode()))
+
+
+def content_hash(request: bytes, checksums: Mapping[str, np.ndarray]) -> str:
+    """SHA-256 over a request and all checksums: equal for equal data."""
+    digest = hashlib.sha256(request)
+    for name in sorted(checksums):
+        digest.update(checksums[name].astype("<u4").tobytes())
+    return digest.hexdigest()

@@ -20,6 +20,7 @@ def summarise(dataset: SpeckleDataset) -> dict[str, str]:
     speckle = np.array([_speckle(dataset.read("reference", row)[0]) for row in rows])
     counts, contrast, height, width = speckle.mean(axis=0)
     displacement = np.array([np.hypot(dataset.read("dx", row), dataset.read("dy", row)) for row in rows])
+    moved = displacement[displacement > 0] if displacement.any() else np.zeros(1)
     valid = np.mean([dataset.read("valid", row).mean() for row in rows])
     relative = dataset.read("reference", 0).dtype == np.float32
     setup = request.setup
@@ -33,8 +34,8 @@ def summarise(dataset: SpeckleDataset) -> dict[str, str]:
         "speckle visibility": f"{contrast:.3f} (standard deviation / mean, without noise)",
         "speckle width": f"{height:.2f} × {width:.2f} px (FWHM of the autocorrelation, y × x)",
         "displacement": (
-            f"median {np.median(displacement):.3g}, p95 {np.percentile(displacement, 95):.3g}, "
-            f"max {displacement.max():.3g} px"
+            f"median {np.median(moved):.3g}, p95 {np.percentile(moved, 95):.3g}, max {moved.max():.3g} px "
+            f"where there is an object, {100 * moved.size / displacement.size:.0f} % of all pixels"
         ),
         "valid pixels": f"{100 * valid:.1f} %",
         "optical constants": "; ".join(

@@ -6,11 +6,10 @@ the target's name is complete.
 
 import contextlib
 import datetime
-import hashlib
+import io
 import json
 import os
 import platform
-import zlib
 from collections.abc import Iterator, Sequence
 from importlib.metadata import version
 from pathlib import Path
@@ -28,28 +27,80 @@ from specksim.request import Request
 _VERSIONS = ("specksim", "numpy", "scipy", "numba", "xraylib", "h5py")
 
 
+class _GuardedFile(io.FileIO):
+    """A file that reports every write to HDF5 as done and keeps the first failure for us to raise.
+
+    Told of a full disk, the HDF5 library tries to flush each of its open objects again, fails again, and
+    may crash.
+    """
+
+    failure: OSError | None = None
+
+    def write(self, data: Any) -> int:
+        try:
+            return super().write(data)
+        except OSError as error:
+            self.failure = self.failure or error
+            return len(data)
+
+    def truncate(self, size: int | None = None) -> int:
+        try:
+            return super().truncate(size)
+        except OSError as error:
+            self.failure = self.failure or error
+            return size or 0
+
+
+class NewFile:
+    """An HDF5 file that is being written under a name of its own. Made by `complete_file`."""
+
+    def __init__(self, part: Path) -> None:
+        self._guard = _GuardedFile(part, "x+b")
+        self.hdf5 = h5py.File(self._guard, "w")
+
+    def raise_failure(self) -> None:
+        """Raise the first OSError that writing met, if any."""
+        if self._guard.failure is not None:
+            raise self._guard.failure
+
+    def finish(self) -> None:
+        """Close the file, all of it on the disk."""
+        self.hdf5.close()
+        self.raise_failure()
+        os.fsync(self._guard.fileno())
+        self._guard.close()
+
+    def abandon(self) -> None:
+        """Close the file, whatever is in it."""
+        self.hdf5.close()
+        self._guard.close()
+
+
 @contextlib.contextmanager
-def complete_file(target: Path, part: Path) -> Iterator[h5py.File]:
-    """Open `part` for writing; on success move it to `target`, on any failure remove it.
+def complete_file(target: Path) -> Iterator[NewFile]:
+    """Write a file as `NAME.part`; on success move it to `target`, on any failure remove it.
 
     Raises
     ------
-    FileExistsError
-        If `part` exists: another run is writing it, or was killed.
+    OSError
+        If the file cannot be created or written.
     """
-    file = h5py.File(part, "x")
+    part = part_path(target)
+    part.unlink(missing_ok=True)  # of a process that was killed: a run holds a lock on its target
+    file = NewFile(part)
     try:
         yield file
-        file.close()
-        with part.open("rb+") as handle:
-            os.fsync(handle.fileno())
+        file.finish()
         part.replace(target)
     except BaseException:
-        # closing flushes, and fails again where the disk is full; what counts is the first failure
-        with contextlib.suppress(OSError, RuntimeError, ValueError):
-            file.close()
+        file.abandon()
         part.unlink(missing_ok=True)
         raise
+
+
+def part_path(target: Path) -> Path:
+    """Name under which a file is written until it is complete."""
+    return target.with_name(f"{target.name}.part")
 
 
 def create_layout(file: h5py.File, request: Request, n: int, compression: str) -> None:
@@ -78,9 +129,10 @@ def create_layout(file: h5py.File, request: Request, n: int, compression: str) -
     offset.attrs.update(
         units="pixel", long_name="offset (rows, columns) of the sandpaper from its first place"
     )
-    for field in schema.fields(setup):
-        parameters.create_dataset(schema.checksum_name(field.name), (n,), np.uint32)
+    for name in (*(field.name for field in schema.fields(setup)), schema.PARAMETER_CHECKSUM):
+        parameters.create_dataset(schema.checksum_name(name), (n,), np.uint32)
     _write_setup(_group(file, schema.SETUP, "NXcollection"), request)
+    file[schema.SETUP]["compression"] = compression
 
 
 def _write_setup(group: h5py.Group, request: Request) -> None:
@@ -102,27 +154,34 @@ def _write_setup(group: h5py.Group, request: Request) -> None:
     group["delta"], group["beta"] = np.array(constants).T
 
 
-def write_pair(file: h5py.File, row: int, pair: SpecklePair) -> None:
-    """Write one pair, with a checksum for each of its fields."""
-    data, parameters = file[schema.DATA], file[schema.PARAMETERS]
-    for name in data:
-        values = np.ascontiguousarray(getattr(pair, name))
-        data[name][row] = values
-        parameters[schema.checksum_name(name)][row] = zlib.crc32(values.tobytes())
-    parameters["geometry"][row] = pair.scene["geometry"]
-    parameters["material"][row] = pair.scene["material"]
-    parameters["scene"][row] = json.dumps(pair.scene, allow_nan=False)
-    parameters["index"][row] = pair.index
-    parameters["step_offset"][row] = pair.step_offset_px
+def write_images(file: h5py.File, row: int, pair: SpecklePair) -> dict[str, Any]:
+    """Write the fields of one pair; return its row for `write_parameters`, with all checksums."""
+    columns: dict[str, Any] = {
+        "geometry": pair.scene["geometry"],
+        "material": pair.scene["material"],
+        "scene": json.dumps(pair.scene, allow_nan=False),
+        "index": pair.index,
+        "step_offset": pair.step_offset_px,
+    }
+    checksums = {schema.PARAMETER_CHECKSUM: schema.parameter_checksum(columns)}
+    for name, stored in file[schema.DATA].items():
+        values = getattr(pair, name)
+        stored[row] = values
+        checksums[name] = schema.checksum(values)
+    return columns | {schema.checksum_name(name): checksum for name, checksum in checksums.items()}
+
+
+def write_parameters(file: h5py.File, rows: Sequence[dict[str, Any]]) -> None:
+    """Write the parameters of all pairs, a column at a time."""
+    for name, column in file[schema.PARAMETERS].items():
+        column[...] = [row[name] for row in rows]
 
 
 def seal(file: h5py.File) -> None:
-    """Write the content hash over the request and all checksums: equal for equal data."""
+    """Write the content hash."""
     parameters = file[schema.PARAMETERS]
-    digest = hashlib.sha256(file[schema.SETUP]["request"][()])
-    for name in sorted(name for name in parameters if name.startswith("crc32_")):
-        digest.update(parameters[name][()].astype("<u4").tobytes())
-    file[schema.SETUP]["content_hash"] = digest.hexdigest()
+    checksums = {name: parameters[name][()] for name in parameters if schema.is_checksum(name)}
+    file[schema.SETUP]["content_hash"] = schema.content_hash(file[schema.SETUP]["request"][()], checksums)
 
 
 def merge(file: h5py.File, shards: Sequence[Path], request: Request, n: int, compression: str) -> None:

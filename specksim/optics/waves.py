@@ -23,6 +23,11 @@ def transmitted_wave(
     Returns
     -------
     (H, W) complex64
+
+    Raises
+    ------
+    ValueError
+        If `thickness_m` is not 2-D.
     """
     thickness = np.ascontiguousarray(thickness_m, dtype=np.float32)
     if thickness.ndim != 2:
@@ -106,9 +111,34 @@ def _transfer(n: int, pixel_size_m: float, distance_m: float, wavelength_m: floa
     return np.exp(-1j * np.pi * wavelength_m * distance_m * frequency**2)
 
 
+def binned_intensity(wave: np.ndarray, factor: int) -> np.ndarray:
+    """Mean of |wave|² over blocks of `factor` × `factor` samples.
+
+    Parameters
+    ----------
+    wave : (H, W) complex64 array
+    factor : int
+        Divides H and W.
+
+    Returns
+    -------
+    (H / factor, W / factor) float32
+
+    Raises
+    ------
+    ValueError
+        If `factor` does not divide the shape.
+    """
+    rows, columns = wave.shape
+    if factor < 1 or rows % factor or columns % factor:
+        raise ValueError(f"factor must divide the wave's shape {wave.shape}, got {factor}")
+    intensity = np.empty((rows // factor, columns // factor), np.float32)
+    _binned_intensity(wave, factor, intensity)
+    return intensity
+
+
 @kernel
-def binned_intensity(wave, factor, out):
-    """Mean of |wave|² over blocks of factor × factor samples."""
+def _binned_intensity(wave, factor, out):
     norm = np.float32(1.0 / (factor * factor))
     for i in range(out.shape[0]):
         for j in range(out.shape[1]):

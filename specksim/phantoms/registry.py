@@ -12,7 +12,7 @@ Other packages register theirs under the entry point group `specksim.geometries`
 import difflib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from functools import partial
+from functools import lru_cache, partial
 from importlib.metadata import entry_points
 from typing import Any, Protocol
 
@@ -65,8 +65,11 @@ def find_geometry(name: str) -> Geometry:
     ValueError
         If no geometry has this name, or the package that registered it fails to load.
     """
-    if name in _BUILT_IN:
-        return _BUILT_IN[name]
+    return _BUILT_IN[name] if name in _BUILT_IN else _load(name)
+
+
+@lru_cache
+def _load(name: str) -> Geometry:
     points = [point for point in entry_points(group=ENTRY_POINTS) if point.name == name]
     if not points:
         near = difflib.get_close_matches(name, geometry_names(), n=1)

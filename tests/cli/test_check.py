@@ -36,7 +36,7 @@ def test_every_problem_has_a_line(cli, copy):
     assert done.status == 1
     lines = done.out.splitlines()
     assert [line.split(": ")[1] for line in lines] == ["pair 0, dx", "pair 0, valid", "pair 3, sample"]
-    assert "3 problems in 4 pairs" in done.error
+    assert "problems found: 3" in done.error
 
 
 def test_a_missing_field_is_one_line(cli, copy):
@@ -45,3 +45,12 @@ def test_a_missing_field_is_one_line(cli, copy):
     error = cli("check", copy).error
     assert str(copy) in error
     assert "/entry/data/dy is missing" in error
+
+
+def test_a_wrong_content_hash_is_told(cli, copy):
+    with h5py.File(copy, "r+") as file:
+        del file["entry/setup/content_hash"]
+        file["entry/setup/content_hash"] = "0" * 64
+    done = cli("check", copy)
+    assert done.status == 1
+    assert "the content hash does not match" in done.out

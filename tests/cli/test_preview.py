@@ -24,11 +24,18 @@ def test_pairs_are_counted_from_the_end_too(cli, tiny, tmp_path):
 
 @pytest.mark.parametrize("row", [4, -5, 1000])
 def test_a_pair_that_is_not_there(row, cli, tiny, tmp_path):
-    error = cli("preview", tiny, "--pair", row, "-o", tmp_path / "p.png").error
-    assert f"0..3, got {row}" in error
+    done = cli("preview", tiny, "--pair", row, "-o", tmp_path / "p.png")
+    assert done.status == 2
+    assert f"-4..3, got {row}" in done.err
     assert not (tmp_path / "p.png").exists()
 
 
 def test_a_folder_that_is_not_there(cli, tiny, tmp_path):
     error = cli("preview", tiny, "-o", tmp_path / "none" / "p.png").error
     assert str(tmp_path / "none" / "p.png") in error
+
+
+def test_a_data_set_is_not_overwritten_by_its_picture(cli, tiny):
+    before = tiny.read_bytes()
+    assert "is no PNG" in cli("preview", tiny, "-o", tiny).error
+    assert tiny.read_bytes() == before

@@ -7,8 +7,10 @@ import zlib
 import numpy as np
 import pytest
 
-from specksim.dataset import open_dataset
+from specksim import Setup, simulate
+from specksim.dataset import open_dataset, schema
 from specksim.dataset.checks import find_problems, wrong_physics
+from specksim.request import Request
 
 STRONG = 2  # the pair of Al2O3, whose displacement is large
 
@@ -68,11 +70,10 @@ def test_a_wrong_checksum_counts_as_corruption(copy, opened):
 @pytest.mark.parametrize(
     ("name", "change", "words"),
     [
-        ("dx", np.negative, "dx: strays from"),
         ("phase", np.negative, "phase: "),
         ("phase", lambda phase: 0.5 * phase, "transmission: "),
-        ("transmission", lambda t: t + 0.5, "transmission: outside of (0, 1]"),
-        ("transmission", np.zeros_like, "transmission: outside of (0, 1]"),
+        ("transmission", lambda t: t + 0.5, "transmission: outside of 0..1"),
+        ("transmission", np.zeros_like, "transmission: ln t"),
         ("transmission", np.sqrt, "transmission: ln t"),
         ("valid", lambda valid: 3 * valid, "valid: values other than 0 and 1"),
         ("reference", lambda counts: counts // 10, "reference: mean"),
@@ -90,20 +91,87 @@ def test_wrong_physics_behind_right_checksums_is_found(name, change, words, copy
     assert any(line.startswith(words) for line in found[STRONG])
 
 
+def refit(file, row):
+    """Give the parameters of a pair the checksum that fits."""
+    parameters = file["entry/parameters"]
+    columns = {
+        name: parameters[name][row] for name in ("geometry", "material", "scene", "index", "step_offset")
+    }
+    columns = {name: value.decode() if isinstance(value, bytes) else value for name, value in columns.items()}
+    parameters["crc32_parameters"][row] = schema.parameter_checksum(columns)
+
+
+@pytest.mark.parametrize(
+    ("name", "value"), [("geometry", "other"), ("scene", "{}"), ("index", 77), ("step_offset", 0.25)]
+)
+def test_a_changed_parameter_does_not_match_its_checksum(name, value, copy, opened):
+    opened["entry/parameters"][name][1] = value
+    opened.close()
+    assert problems(copy) == {1: ["parameters: the checksum does not match"]}
+
+
 @pytest.mark.parametrize("name", ["geometry", "material"])
 def test_a_column_that_contradicts_the_scene_is_found(name, copy, opened):
     opened["entry/parameters"][name][1] = "other"
+    refit(opened, 1)
     opened.close()
     assert list(problems(copy)) == [1]
     assert problems(copy)[1][0].startswith(f"{name}: 'other'")
 
 
+@pytest.mark.parametrize(
+    "scene", ["[1]", "{}", '{"geometry": "sphere", "material": "xyz", "bodies": []}', "3"]
+)
+def test_a_scene_that_is_none_is_one_problem_of_its_pair(scene, copy, opened):
+    opened["entry/parameters/scene"][1] = scene
+    refit(opened, 1)
+    opened.close()
+    assert list(problems(copy)) == [1]
+
+
+def test_a_repeated_index_is_found(copy, opened):
+    opened["entry/parameters/index"][1] = 0
+    refit(opened, 1)
+    opened.close()
+    assert any(line.startswith("index: 0 in row 1") for line in problems(copy)[1])
+
+
+@pytest.fixture(scope="module")
+def good():
+    """A pair whose frame is large against its rims, and its request."""
+    setup = Setup().with_values(detector__rows=160, detector__columns=160, diffuser__sheets=1)
+    return simulate(setup, geometry="sphere", seed=5), Request.create(setup, geometries=("sphere",), seed=5)
+
+
+def test_a_good_pair_passes(good):
+    assert list(wrong_physics(*good)) == []
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        (lambda pair: {"dx": -pair.dx}, "dx: strays from"),
+        (lambda pair: {"dy": -pair.dy}, "dy: strays from"),
+        (lambda pair: {"dx": 0 * pair.dx}, "dx: strays from"),
+        (lambda pair: {"dx": pair.dy, "dy": pair.dx}, "dx: strays from"),
+        (lambda pair: {"dx": 1.3 * pair.dx, "dy": 1.3 * pair.dy}, "dx: strays from"),
+        (lambda pair: {"valid": np.ones_like(pair.valid)}, "valid: 1 where"),
+        (lambda pair: {"sample": 0 * pair.sample}, "sample: mean"),
+    ],
+)
+def test_wrong_labels_and_images_are_found(change, words, good):
+    pair, request = good
+    found = list(wrong_physics(dataclasses.replace(pair, **change(pair)), request))
+    assert any(line.startswith(words) for line in found)
+
+
 def test_a_scene_that_is_no_json_is_told(copy, opened):
     opened["entry/parameters/scene"][1] = "{"
+    refit(opened, 1)
     opened.close()
     found = problems(copy)
     assert list(found) == [1]
-    assert "copy.h5" in found[1][0]
+    assert found[1][0].startswith("parameters: ")
 
 
 def test_physics_can_be_checked_without_a_file(tiny):

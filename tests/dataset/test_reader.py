@@ -296,3 +296,34 @@ def _refused(path, words):
         open_dataset(path)
     assert str(caught.value).startswith(f"{path}: ")
     assert words in str(caught.value)
+
+
+def test_verify_covers_the_parameters(copy):
+    with h5py.File(copy, "r+") as file:
+        scene = file["entry/parameters/scene"].asstr()[2]
+        file["entry/parameters/scene"][2] = scene.replace("radius_um", "radius_mm")
+    with open_dataset(copy, verify=True) as dataset:
+        dataset[1]
+        with pytest.raises(ValueError, match=r"copy\.h5: pair 2, parameters: the checksum does not match"):
+            dataset[2]
+
+
+@pytest.mark.parametrize("name", ["setup/versions", "setup/content_hash", "start_time"])
+def test_provenance_stays_in_the_file(name, copy, tmp_path):
+    with h5py.File(tmp_path / "other.h5", "w") as file:
+        file["value"] = "{}"
+    with h5py.File(copy, "r+") as file:
+        del file["entry"][name]
+        file["entry"][name] = h5py.ExternalLink(str(tmp_path / "other.h5"), "/value")
+    with open_dataset(copy) as dataset, pytest.raises(ValueError, match="a link, which is refused"):
+        dataset.provenance()
+
+
+@pytest.mark.parametrize("change", [{"geometries": []}, {"seed": "1"}, {"steps": 0}, {"materials": [3]}])
+def test_a_request_out_of_range_is_refused(change, copy):
+    with h5py.File(copy, "r+") as file:
+        request = json.loads(file["entry/setup/request"][()])
+        del file["entry/setup/request"]
+        file["entry/setup/request"] = json.dumps(request | change)
+    with pytest.raises(ValueError, match=r"copy\.h5: \w+ must be "):
+        open_dataset(copy)

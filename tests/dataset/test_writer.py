@@ -151,8 +151,8 @@ def test_compression_is_a_filter_of_every_field(compression, tiny_setup, tmp_pat
 
 def test_a_file_appears_when_it_is_complete(tmp_path):
     target, part = tmp_path / "x.h5", tmp_path / "x.h5.part"
-    with writer.complete_file(target, part) as file:
-        file["value"] = 3
+    with writer.complete_file(target) as file:
+        file.hdf5["value"] = 3
         assert part.exists()
         assert not target.exists()
     assert not part.exists()
@@ -166,8 +166,8 @@ def test_a_failure_leaves_neither_part_nor_target(error, tmp_path):
     target.write_text("old")
 
     def fail() -> None:
-        with writer.complete_file(target, part) as file:
-            file["value"] = 3
+        with writer.complete_file(target) as file:
+            file.hdf5["value"] = 3
             raise error
 
     with pytest.raises(error):
@@ -176,12 +176,30 @@ def test_a_failure_leaves_neither_part_nor_target(error, tmp_path):
     assert target.read_text() == "old"
 
 
-def test_two_runs_do_not_write_one_part(tmp_path):
-    part = tmp_path / "x.h5.part"
-    part.write_text("theirs")
-    with pytest.raises(OSError), writer.complete_file(tmp_path / "x.h5", part):
-        pass
-    assert part.read_text() == "theirs"
+def test_the_part_of_a_killed_process_is_replaced(tmp_path):
+    (tmp_path / "x.h5.part").write_text("half")
+    with writer.complete_file(tmp_path / "x.h5") as file:
+        file.hdf5["value"] = 3
+    assert [path.name for path in tmp_path.iterdir()] == ["x.h5"]
+
+
+def test_a_failed_write_is_raised_and_nothing_stays(tmp_path, monkeypatch):
+    class Full(writer._GuardedFile):
+        def write(self, data):
+            self.failure = self.failure or OSError(28, "No space left on device")
+            return len(data)
+
+    monkeypatch.setattr(writer, "_GuardedFile", Full)
+
+    def fill() -> None:
+        with writer.complete_file(tmp_path / "x.h5") as file:
+            file.hdf5["value"] = np.zeros(1000)
+            file.hdf5.flush()
+            file.raise_failure()
+
+    with pytest.raises(OSError, match="No space left"):
+        fill()
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_merging_rewrites_nothing_but_the_place(tiny, tiny_setup, tmp_path):

@@ -165,10 +165,15 @@ def test_transmitted_wave_of_a_line_is_refused():
 def test_binned_intensity_is_the_mean_over_blocks(rng, factor):
     wave = (rng.standard_normal((6, 12)) + 1j * rng.standard_normal((6, 12))).astype(np.complex64)
     expected = (np.abs(wave) ** 2).reshape(6 // factor, factor, 12 // factor, factor).mean((1, 3))
-    for kernel in (waves.binned_intensity, waves.binned_intensity.py_func):
-        out = np.empty(expected.shape, np.float32)
-        kernel(wave, factor, out)
-        assert np.allclose(out, expected, rtol=1e-5)
+    assert np.allclose(waves.binned_intensity(wave, factor), expected, rtol=1e-5)
+    out = np.empty(expected.shape, np.float32)
+    waves._binned_intensity.py_func(wave, factor, out)
+    assert np.allclose(out, expected, rtol=1e-5)
+
+
+def test_binning_by_a_factor_that_does_not_fit_is_refused():
+    with pytest.raises(ValueError, match=r"factor must divide the wave's shape \(6, 12\), got 5"):
+        waves.binned_intensity(np.zeros((6, 12), np.complex64), 5)
 
 
 def test_python_exponential_agrees_with_the_compiled_one(rng):
