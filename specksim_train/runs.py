@@ -145,6 +145,24 @@ def find_runs(folder: Path) -> list[Path]:
     return [path for path in candidates if is_run(path)]
 
 
+def summary(run: Path) -> str:
+    """A run in one line: architecture, epochs, errors of its best epoch."""
+    settings = read_config(run).get("settings", {})
+    words = f"{settings.get('architecture', '?')}, {settings.get('base_filters', '?')} filters"
+    if not (run / HISTORY).is_file():
+        return words
+    with (run / HISTORY).open(encoding="utf-8", newline="") as file:
+        history = [{name: float(value) for name, value in row.items()} for row in csv.DictReader(file)]
+    if not history:
+        return words
+    prefix = "val_" if "val_loss" in history[0] else ""
+    best = history[best_epoch(history, f"{prefix}loss")]
+    return (
+        f"{words}, epoch {best['epoch']:.0f} of {len(history)}: "
+        f"error {best[prefix + 'error_px']:.4f} px, valid pixels {best[prefix + 'error_valid_px']:.4f} px"
+    )
+
+
 # --- what follows from a history alone -------------------------------------------------------------------
 
 
