@@ -102,7 +102,7 @@ def compare(
     -------
     quality : (H, W) float32
         Correlation of the reference with sample(x + d(x)) in windows of 9 × 9 pixels, 0 to 1. 0 within 8
-        pixels of the border and where x + d(x) lies outside of the frame.
+        pixels of the border and of where x + d(x) lies outside of the frame.
     transmission : (H, W) float32
         Ratio of the counts that such windows receive and send: t, since sample(x + d) |det(I + ∇d)| is
         t times the reference. 0 where the reference has no light.
@@ -111,12 +111,11 @@ def compare(
     place = np.stack([rows[:, None] + dy, columns[None, :] + dx])
     pulled = ndimage.map_coordinates(sample, place, order=1, mode="nearest")
     quality = _correlation(reference, pulled)
-    for axis, size in enumerate(reference.shape):
-        quality[(place[axis] < 0) | (place[axis] > size - 1)] = 0.0
-    for edge in (slice(0, _BORDER_PX), slice(-_BORDER_PX, None)):
-        quality[edge] = 0.0
-        quality[:, edge] = 0.0
-    del place
+    last = np.array(reference.shape, np.float32)[:, None, None] - 1
+    outside = ((place < 0) | (place > last)).any(axis=0)
+    # what lies beyond the frame counts as outside, too
+    quality[ndimage.maximum_filter(outside, 2 * _BORDER_PX + 1, mode="constant", cval=True)] = 0.0
+    del place, outside
     pulled *= _expansion(dx, dy)
     sent, received = (ndimage.uniform_filter(image, _WINDOW_PX) for image in (reference, pulled))
     transmission = np.divide(received, sent, out=np.zeros_like(sent), where=sent > 0)

@@ -81,7 +81,7 @@ def test_quality_flags_what_is_not_known():
     np.testing.assert_array_equal(quality[:, -20:], 0.0)  # has moved out of the frame
     for edge in (quality[:8], quality[-8:], quality[:, :8]):
         np.testing.assert_array_equal(edge, 0.0)
-    assert quality[8:-8, 8:-28].min() > 0.9
+    assert quality[8:-8, 8:-29].min() > 0.9
     reference[40:80, 40:80] = 0.0  # a dead patch of the detector
     quality, transmission = compare(reference, sample, np.zeros_like(reference), np.zeros_like(reference))
     assert np.isfinite(quality).all()
