@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from keras import layers
 
-from specksim_train import export as module
+import specksim_train.export as module
 from specksim_train.architectures import build
 from specksim_train.export import FORMATS, export, largest_difference, require_packages
 from specksim_train.layers import Channels
