@@ -78,7 +78,7 @@ class SmoothField:
 
 def draw_smooth_field(rng: np.random.Generator, rows: int, columns: int) -> SmoothField:
     """Draw a drift (0.02 to 3 px), in half of the draws with a linear part, in half with ripples."""
-    size = math.exp(rng.uniform(*map(math.log, _CONSTANT_PX)))
+    size = math.exp(rng.uniform(math.log(_CONSTANT_PX[0]), math.log(_CONSTANT_PX[1])))
     angle = rng.uniform(0, 2 * math.pi)
     side = min(rows, columns)
     strain = rng.uniform(-1, 1, 3) * (rng.random() < 0.5) * 2 * _STRAIN_PX * rng.random() / side

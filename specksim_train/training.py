@@ -158,20 +158,24 @@ def fit(
     with backend.share(settings.devices):
         model = _compiled(settings, from_model)
         state = _start(run, model, resume)
-        pool = simulate.start(settings.seed) if simulate is not None else contextlib.nullcontext()
-        with pool as pairs:
-
-            def feed(epoch: int) -> Feed:
-                if pairs is not None:
-                    return pairs.feed(epoch, settings.batch_size, settings.augmentation)
-                return FileFeed(
-                    files, settings.batch_size, settings.seed, epoch, settings.augmentation, settings.crop
-                )
-
+        with _feeds(settings, files, simulate) as feed:
             checks = None if held_out is None else FileFeed(held_out, settings.batch_size)
             _train(run, model, settings, feed, checks, state, progress)
     write_report(run, held_out or files, architectures.receptive_radius_px(model))
     return run
+
+
+@contextlib.contextmanager
+def _feeds(
+    settings: Settings, files: PairFiles | None, simulate: SimulatedPairs | None
+) -> Iterator[Callable[[int], Feed]]:
+    """The training feed of each epoch."""
+    size, seed, varied = settings.batch_size, settings.seed, settings.augmentation
+    if files is not None:
+        yield lambda epoch: FileFeed(files, size, seed, epoch, varied, settings.crop)
+    elif simulate is not None:
+        with simulate.start(seed) as pairs:
+            yield lambda epoch: pairs.feed(epoch, size, varied)
 
 
 def _train(

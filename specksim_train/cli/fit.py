@@ -112,7 +112,11 @@ def fit(
     from specksim_train import training
     from specksim_train.augmentation import Augmentation
 
-    varied = {"drift_share": drift_share, "still_share": still_share, "photons": photons or None}
+    varied: dict[str, Any] = {
+        "drift_share": drift_share,
+        "still_share": still_share,
+        "photons": photons or None,
+    }
     augmentation = Augmentation(**{name: value for name, value in varied.items() if value is not None})
     run = training.fit(
         train,
