@@ -142,9 +142,9 @@ def _still_errors(
 def summarise(pairs: list[PairErrors]) -> list[dict[str, Any]]:
     """Rows of the results: all pairs, each geometry, each material; in all and in valid pixels."""
     groups: dict[str, list[PairErrors]] = {"all": pairs}
-    for pair in pairs:
-        for name in dict.fromkeys((pair.geometry, pair.material)):
-            groups.setdefault(name, []).append(pair)
+    for kind in ("geometry", "material"):
+        for pair in pairs:
+            groups.setdefault(f"{kind} {getattr(pair, kind)}", []).append(pair)
     return [
         _row(name, which, members, which == "valid")
         for name, members in groups.items()

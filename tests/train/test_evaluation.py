@@ -101,8 +101,9 @@ def test_bias_has_its_sign_and_axis(data):
 def test_groups(data):
     rows = rows_of(evaluate(zero, data))
     names = {group for group, _ in rows}
-    assert names == {"all", "sphere", "fiber", *ZERO_MOTION} | {"nylon", "pmma"}
-    assert rows["sphere", "all"]["pairs"] == rows["fiber", "valid"]["pairs"] == 2
+    parts = {"geometry sphere", "geometry fiber", "material nylon", "material pmma"}
+    assert names == {"all", *parts, *ZERO_MOTION}
+    assert rows["geometry sphere", "all"]["pairs"] == rows["geometry fiber", "valid"]["pairs"] == 2
     assert rows["all", "valid"]["epe_mean"] < rows["all", "all"]["epe_mean"]
     assert rows_of(evaluate(zero, data, n=1))["all", "all"]["pairs"] == 1
     with pytest.raises(ValueError, match="n must be >= 1, got 0"):
