@@ -2,6 +2,7 @@
 
 import difflib
 import errno
+from collections.abc import Mapping
 from importlib import import_module
 from typing import Any
 
@@ -20,27 +21,39 @@ _COMMANDS = {
 
 
 class Commands(click.Group):
-    """Commands by name; errors of the library become one line and exit status 1."""
+    """Commands by name; errors of the library become one line and exit status 1.
+
+    Parameters
+    ----------
+    package : str
+        Where the commands live, one module each, with a function of the same name.
+    summaries : mapping
+        What each does, in a line; in the order in which they are listed.
+    """
+
+    def __init__(self, *args: Any, package: str, summaries: Mapping[str, str], **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self._package, self._summaries = package, summaries
 
     def list_commands(self, ctx: click.Context) -> list[str]:
-        return list(_COMMANDS)
+        return list(self._summaries)
 
     def get_command(self, ctx: click.Context, name: str) -> click.Command | None:
-        if name not in _COMMANDS:
+        if name not in self._summaries:
             return None
-        command: click.Command = getattr(import_module(f"specksim.cli.{name}"), name)
+        command: click.Command = getattr(import_module(f"{self._package}.{name}"), name)
         return command
 
     def resolve_command(self, ctx: click.Context, args: list[str]) -> Any:
-        if args and args[0] not in _COMMANDS and not args[0].startswith("-"):
-            near = difflib.get_close_matches(args[0], _COMMANDS, n=1)
+        if args and args[0] not in self._summaries and not args[0].startswith("-"):
+            near = difflib.get_close_matches(args[0], self._summaries, n=1)
             hint = f" Did you mean {near[0]!r}?" if near else ""
             raise click.UsageError(f"No such command {args[0]!r}.{hint}", ctx)
         return super().resolve_command(ctx, args)
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         with formatter.section("Commands"):
-            formatter.write_dl(list(_COMMANDS.items()))
+            formatter.write_dl(list(self._summaries.items()))
 
     def invoke(self, ctx: click.Context) -> Any:
         try:
@@ -57,7 +70,12 @@ def _one_line(error: BaseException) -> str:
     return " ".join(str(error).split()) or type(error).__name__
 
 
-@click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"]})
+@click.group(
+    cls=Commands,
+    package="specksim.cli",
+    summaries=_COMMANDS,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
 @click.version_option(__version__, prog_name="specksim")
 def main() -> None:
     """Simulate X-ray speckle-based imaging, with exact ground truth.

@@ -1,0 +1,137 @@
+"""specksim-train fit"""
+
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from specksim.cli.options import load_setup
+from specksim_train.cli import require_backend
+
+if TYPE_CHECKING:
+    from specksim_train.feeds import SimulatedPairs
+
+
+@click.command()
+@click.argument("train", nargs=-1, type=click.Path())
+@click.option("--validation", type=click.Path(), help="Data set that decides which epoch is best.")
+@click.option("--out", required=True, type=click.Path(), help="The run folder.")
+@click.option(
+    "--architecture",
+    type=click.Choice(["guided-unet", "unet"]),
+    default="guided-unet",
+    show_default=True,
+    help="unet: the published one; guided-unet: corrects a windowed estimate made in the graph.",
+)
+@click.option(
+    "--filters",
+    type=click.IntRange(min=1),
+    default=64,
+    show_default=True,
+    help="Filters of the first block; 16 is compact.",
+)
+@click.option("--epochs", type=click.IntRange(min=1), default=100, show_default=True)
+@click.option("--batch-size", type=click.IntRange(min=1), default=8, show_default=True)
+@click.option("--learning-rate", type=float, default=1e-3, show_default=True)
+@click.option(
+    "--schedule",
+    type=click.Choice(["cosine", "plateau", "constant"]),
+    default="cosine",
+    show_default=True,
+    help="Learning rate over the epochs.",
+)
+@click.option(
+    "--patience",
+    type=click.IntRange(min=1),
+    default=10,
+    show_default=True,
+    help="Epochs without improvement before plateau halves the rate.",
+)
+@click.option(
+    "--stop-after", type=click.IntRange(min=1), help="Stop after so many epochs without improvement."
+)
+@click.option("--crop", type=click.IntRange(min=16), help="Train on windows of this size, a multiple of 16.")
+@click.option("--drift-share", type=click.FloatRange(0, 1), help="Share of pairs given a drift.")
+@click.option("--still-share", type=click.FloatRange(0, 1), help="Share of pairs without any motion.")
+@click.option(
+    "--photons",
+    nargs=2,
+    type=float,
+    metavar="LOW HIGH",
+    help="Fresh photon noise: range of mean counts.",
+)
+@click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True)
+@click.option(
+    "--simulate",
+    metavar="NAME|FILE.toml",
+    help="Simulate the pairs as the network trains, in this setup, instead of reading files.",
+)
+@click.option("--material", default="mixed", show_default=True, help="Material of simulated objects.")
+@click.option(
+    "--pairs", type=click.IntRange(min=1), default=1200, show_default=True, help="Simulated an epoch."
+)
+@click.option("--workers", type=click.IntRange(min=1), default=1, show_default=True, help="That simulate.")
+@click.option(
+    "--from", "from_model", type=click.Path(), help="Start from the weights of a run or .keras file."
+)
+@click.option("--resume", is_flag=True, help="Go on after the last finished epoch of the run.")
+@click.option(
+    "--precision",
+    type=click.Choice(["auto", "float32", "mixed"]),
+    default="auto",
+    show_default=True,
+    help="auto: mixed on accelerators.",
+)
+@click.option(
+    "--devices", type=click.IntRange(min=1), default=1, show_default=True, help="That share a batch."
+)
+def fit(
+    train: tuple[str, ...],
+    validation: str | None,
+    out: str,
+    simulate: str | None,
+    material: str,
+    pairs: int,
+    workers: int,
+    from_model: str | None,
+    resume: bool,
+    drift_share: float | None,
+    still_share: float | None,
+    photons: tuple[float, float] | None,
+    filters: int,
+    **settings: Any,
+) -> None:
+    """Train a network and leave a run folder.
+
+    \b
+    specksim-train fit training.h5 --validation validation.h5 --out run --filters 16
+    specksim-train fit --simulate imbl-28kev --workers 4 --validation validation.h5 --out run
+    """
+    if bool(train) == bool(simulate):
+        raise click.UsageError("give either training files or --simulate")
+    require_backend()
+    from specksim_train import training
+    from specksim_train.augmentation import Augmentation
+
+    varied: dict[str, Any] = {
+        "drift_share": drift_share,
+        "still_share": still_share,
+        "photons": photons or None,
+    }
+    augmentation = Augmentation(**{name: value for name, value in varied.items() if value is not None})
+    run = training.fit(
+        train,
+        out,
+        validation=validation,
+        settings=training.Settings(base_filters=filters, augmentation=augmentation, **settings),
+        simulate=_simulated(simulate, material, pairs, workers) if simulate else None,
+        from_model=from_model,
+        resume=resume,
+        progress=lambda line: click.echo(line, err=True),
+    )
+    click.echo(str(run))
+
+
+def _simulated(setup: str, material: str, pairs: int, workers: int) -> "SimulatedPairs":
+    from specksim_train.feeds import SimulatedPairs, training_request
+
+    return SimulatedPairs(training_request(load_setup(setup, ()), material), pairs, workers)

@@ -1,0 +1,342 @@
+"""Displacement, transmission and phase from measured images, by a trained network."""
+
+import json
+import warnings
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from specksim.assessment import visibility
+from specksim.retrieval import Retrieval, integrate_phase
+from specksim.setups import Setup
+from specksim_train.alignment import compare, find_drift, flux_ratio, shift_back
+from specksim_train.tiling import predict_tiled
+
+TILE_PX = 1536
+"""Largest tile: the compact guided network takes less than 2 GB with it."""
+
+_FILES = ("best.keras", "last.keras")
+_WEIGHTS = Path(__file__).parent / "weights"
+_LOOKED_AT_PX = 128  # window in which the speckle's visibility is measured, smaller than the beam's profile
+_FEWEST_COUNTS = 20.0  # below, an image is taken to be relative intensity and its noise to be unknown
+_LEAST_QUALITY, _TRUSTED_QUALITY = 0.3, 0.5
+
+
+class OutsideTraining(UserWarning):
+    """The images are unlike those that the network was trained on."""
+
+
+def load(name: str | Path) -> "Network":
+    """Load a trained network.
+
+    Parameters
+    ----------
+    name : str or path-like
+        A run folder of `specksim-train fit`, a .keras file, or the name of a shipped network.
+
+    Returns
+    -------
+    Network
+
+    Raises
+    ------
+    ValueError
+        If there is no such model, the file is damaged or would run code of its own, or the model does not
+        turn two images of any size into two maps.
+    """
+    file = _find(name)
+    config_file = file.with_name("config.json")
+    try:
+        config = json.loads(config_file.read_text(encoding="utf-8")) if config_file.exists() else {}
+    except ValueError as error:
+        raise ValueError(f"{config_file}: not JSON: {error}") from None
+    return Network.of(_load_model(file), name=str(name), domain=config.get("domain") or {})
+
+
+def shipped() -> dict[str, Path]:
+    """The networks that come with the package: name and folder."""
+    return {path.parent.name: path.parent for path in sorted(_WEIGHTS.glob(f"*/{_FILES[0]}"))}
+
+
+def _find(name: str | Path) -> Path:
+    """The .keras file that a name means."""
+    path = Path(name)
+    if path.is_dir():
+        for file in _FILES:
+            if (path / file).is_file():
+                return path / file
+        raise ValueError(f"{path}: a run folder must hold {' or '.join(_FILES)}, got neither")
+    if path.suffix == ".keras":
+        if not path.is_file():
+            raise ValueError(f"{path}: there is no such model file")
+        return path
+    networks = shipped()
+    if str(name) not in networks:
+        known = ", ".join(networks) or "none yet"
+        raise ValueError(
+            f"model must be a run folder, a .keras file or a shipped network ({known}), got {str(name)!r}"
+        )
+    return networks[str(name)] / _FILES[0]
+
+
+def _load_model(file: Path) -> Any:
+    import keras
+
+    import specksim_train.layers  # noqa: F401  registers the layers that the file names
+
+    try:
+        return keras.models.load_model(file, compile=False, safe_mode=True)
+    except Exception as error:  # whatever a damaged or foreign file makes of zipfile, json and keras
+        reason = str(error).strip().splitlines() or [type(error).__name__]
+        raise ValueError(f"{file}: not a Keras model that can be loaded safely: {reason[0]}") from None
+
+
+@dataclass(frozen=True)
+class Network:
+    """A trained network. Made by `load`.
+
+    Attributes
+    ----------
+    name : str
+        How it was asked for.
+    model : keras.Model
+        (B, H, W, 2) raw counts, channels (reference, sample), to (B, H, W, 2) displacement in pixels,
+        channels (dx, dy); H and W multiples of 16.
+    radius_px : int
+        How far around a pixel the model looks.
+    domain : dict
+        What it was trained on: visibility [lo, hi], photons_per_pixel [lo, hi], displacement_px (largest).
+        What is missing is not checked.
+    """
+
+    name: str
+    model: Any
+    radius_px: int
+    domain: Mapping[str, Any] = field(default_factory=dict)
+    _shape: list[tuple[int, ...]] = field(default_factory=list, repr=False)  # the one it is traced for
+
+    @classmethod
+    def of(cls, model: Any, *, name: str = "model", domain: Mapping[str, Any] | None = None) -> "Network":
+        """A network from a Keras model.
+
+        Raises
+        ------
+        ValueError
+            If the model does not take images (None, None, None, 2) or does not return two maps.
+        """
+        from specksim_train.architectures import receptive_radius_px
+
+        taken, given = model.input_shape, model.output_shape
+        if taken != (None, None, None, 2) or len(given) != 4 or given[-1] != 2:
+            raise ValueError(
+                f"{name}: the model must turn (None, None, None, 2) into (None, None, None, 2), "
+                f"got {taken} into {given}"
+            )
+        return cls(name, model, receptive_radius_px(model), dict(domain or {}))
+
+    def predict(
+        self,
+        reference: np.ndarray,
+        sample: np.ndarray,
+        *,
+        setup: Setup | None = None,
+        tile: int = TILE_PX,
+        overlap: int | None = None,
+        subtract_drift: bool = False,
+        integration: str | None = None,
+    ) -> Retrieval:
+        """Displacement from reference to sample.
+
+        Parameters
+        ----------
+        reference, sample : (H, W) or (K, H, W) array
+            Raw counts, any H and W >= 16; of K exposures the mean displacement is returned.
+        setup : Setup, optional
+            With it the phase is integrated.
+        tile : int
+            Largest tile, pixels, a multiple of 16; memory grows with its square.
+        overlap : int, optional
+            Pixels by which tiles overlap on each side. Default: as far as the network looks, which gives
+            what one piece would.
+        subtract_drift : bool
+            Take the median displacement off dx and dy (and so a ramp off the phase): the sandpaper or the
+            beam has moved between the exposures, the object does not fill the frame.
+        integration : str, optional
+            Method of `integrate_phase`.
+
+        Returns
+        -------
+        Retrieval
+            dx, dy, quality (see `alignment.compare`), transmission, with a setup phase, and with K > 1 the
+            standard errors dx_error, dy_error. `parameters` holds the median displacement `drift_dx_px` and
+            `drift_dy_px`, the whole pixels of it that were taken off before the network and added again
+            (`removed_dx_px`, `removed_dy_px`), the `flux` of the sample over that of the reference, which
+            was taken off for the network but not of the transmission, and `warnings`.
+
+        Warns
+        -----
+        OutsideTraining
+            If the images are unlike those of the training, or the result does not explain them.
+
+        Raises
+        ------
+        ValueError
+            If the images differ in shape, are not (H, W) or (K, H, W), hold NaN or negative counts or no
+            light, or if the tile is too small for the overlap.
+        """
+        references, samples = _checked(reference, sample)
+        reach = self.radius_px if overlap is None else overlap
+        results = [self._predict_pair(*pair, tile, reach) for pair in zip(references, samples, strict=True)]
+        result = results[0] if len(results) == 1 else _averaged(results)
+        if subtract_drift:
+            dx = result.dx - np.float32(result.parameters["drift_dx_px"])
+            dy = result.dy - np.float32(result.parameters["drift_dy_px"])
+            result = replace(result, dx=dx, dy=dy)
+        result.parameters["subtract_drift"] = subtract_drift
+        if setup is not None:
+            phase = integrate_phase(result.dx, result.dy, setup, method=integration)
+            result = replace(result, phase=phase.astype(np.float32))
+        for message in result.parameters["warnings"]:
+            warnings.warn(f"{self.name}: {message}", OutsideTraining, stacklevel=2)
+        return result
+
+    def _run(self, images: np.ndarray) -> np.ndarray:
+        """The model on one batch, traced for its shape alone.
+
+        A function that has seen two shapes is traced for any shape, which costs memory and speed.
+        """
+        if self._shape != [images.shape]:
+            self.model.compile(jit_compile=False)  # for each new size it would take longer than it saves
+            self.model.make_predict_function(force=True)
+            self._shape[:] = [images.shape]
+        result: np.ndarray = self.model.predict_on_batch(images)
+        return result
+
+    def _predict_pair(self, reference: np.ndarray, sample: np.ndarray, tile: int, overlap: int) -> Retrieval:
+        drift = find_drift(reference, sample)
+        aligned = shift_back(sample, drift)
+        flux = flux_ratio(reference, aligned)
+        images = np.stack([reference, aligned / np.float32(flux)], axis=-1)
+        shift = predict_tiled(self._run, images, tile, overlap)
+        del images, aligned
+        dx, dy = shift[..., 0] + np.float32(drift.dx), shift[..., 1] + np.float32(drift.dy)
+        quality, transmission = compare(reference, sample, dx, dy)
+        messages = unlike_training(self.domain, reference, shift[quality > _TRUSTED_QUALITY])
+        if not drift.found:
+            messages.append("reference and sample share no pattern that could be matched as a whole")
+        if np.median(quality) < _LEAST_QUALITY:
+            messages.append(
+                f"the result does not explain the sample: median correlation {np.median(quality):.2f}"
+            )
+        parameters = {
+            "model": self.name,
+            "drift_dx_px": float(np.median(dx)),
+            "drift_dy_px": float(np.median(dy)),
+            "removed_dx_px": drift.dx,
+            "removed_dy_px": drift.dy,
+            "flux": flux,
+            "tile_px": tile,
+            "overlap_px": overlap,
+            "warnings": messages,
+        }
+        return Retrieval(dx, dy, quality, transmission, method="unet", parameters=parameters)
+
+
+def unlike_training(domain: Mapping[str, Any], reference: np.ndarray, shift: np.ndarray) -> list[str]:
+    """In what images and result leave the range of the training.
+
+    Parameters
+    ----------
+    domain : mapping
+        See `Network`; what is missing is not checked.
+    reference : (H, W) float32
+        Counts; taken as photons.
+    shift : (N, 2) float32
+        Displacement of the pixels that can be trusted, a drift of whole pixels taken off, pixels.
+
+    Returns
+    -------
+    list of str
+        A message each.
+    """
+    counts = float(reference.mean())
+    found = {
+        "visibility": ("the reference's visibility", speckle_visibility(reference)),
+        "photons_per_pixel": ("the reference's mean count", counts),
+    }
+    messages = []
+    for key, (words, value) in found.items():
+        low, high = domain.get(key) or (-np.inf, np.inf)
+        if not low <= value <= high:
+            messages.append(f"{words} is {value:.3g}, the training had {low:.3g} to {high:.3g}")
+    limit = domain.get("displacement_px")
+    if limit is not None and len(shift):
+        largest = float(np.quantile(np.hypot(shift[:, 0], shift[:, 1]), 0.999))
+        if largest > limit:
+            messages.append(f"displacements reach {largest:.3g} px, the training had up to {limit:.3g} px")
+    return messages
+
+
+def speckle_visibility(reference: np.ndarray) -> float:
+    """Standard deviation over mean of the speckle, in the median over windows of 128 pixels.
+
+    Photon noise is taken off, unless the mean is below 20: then the values are no counts.
+    """
+    step = _LOOKED_AT_PX
+    windows = [
+        reference[row : row + step, column : column + step]
+        for row in range(0, max(reference.shape[0] - step, 0) + 1, step)
+        for column in range(0, max(reference.shape[1] - step, 0) + 1, step)
+    ]
+    means = [float(window.mean()) for window in windows]
+    return float(
+        np.median(
+            [
+                visibility(window, mean if mean >= _FEWEST_COUNTS else 0.0)
+                for window, mean in zip(windows, means, strict=True)
+                if mean > 0
+            ]
+            or [0.0]
+        )
+    )
+
+
+def _checked(reference: np.ndarray, sample: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Both as (K, H, W) float32."""
+    images = {"reference": np.asarray(reference), "sample": np.asarray(sample)}
+    shapes = [image.shape for image in images.values()]
+    if shapes[0] != shapes[1]:
+        raise ValueError(f"reference and sample must be of one shape, got {shapes[0]} and {shapes[1]}")
+    for name, image in images.items():
+        if image.ndim not in (2, 3) or 0 in image.shape:
+            raise ValueError(f"{name} must be (H, W) or (K, H, W), got shape {image.shape}")
+        if image.dtype.kind not in "uif":
+            raise ValueError(f"{name} must hold numbers, got {image.dtype}")
+        if not (np.isfinite(image).all() and image.min() >= 0 and image.max() > 0):
+            raise ValueError(f"{name} must be finite, >= 0 and not all 0")
+    taken = [image.astype(np.float32) for image in images.values()]
+    return (taken[0], taken[1]) if taken[0].ndim == 3 else (taken[0][None], taken[1][None])
+
+
+def _averaged(results: list[Retrieval]) -> Retrieval:
+    """Mean of the maps, standard errors of the displacement, and the parameters' means."""
+    maps = {name: np.stack([getattr(result, name) for result in results]) for name in results[0].maps()}
+    parameters = dict(results[0].parameters)
+    for name in ("drift_dx_px", "drift_dy_px", "flux"):
+        parameters[name] = float(np.mean([result.parameters[name] for result in results]))
+    for name in ("removed_dx_px", "removed_dy_px"):
+        parameters[name] = [result.parameters[name] for result in results]
+    every = [message for result in results for message in result.parameters["warnings"]]
+    parameters["warnings"] = list(dict.fromkeys(every))
+    return Retrieval(
+        **{name: values.mean(axis=0) for name, values in maps.items()},
+        **{
+            f"{name}_error": maps[name].std(axis=0, ddof=1) / np.float32(np.sqrt(len(results)))
+            for name in ("dx", "dy")
+        },
+        method=results[0].method,
+        parameters=parameters,
+    )

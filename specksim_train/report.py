@@ -1,0 +1,120 @@
+"""Pictures and model card of a run."""
+
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+
+from specksim_train import runs
+from specksim_train.data import FileFeed, PairFiles
+
+_EXAMPLES = 4
+
+
+def write_report(run: Path, files: PairFiles | None, radius_px: int) -> None:
+    """Draw the curves and some examples, and write the model card, from what a run folder holds."""
+    history = runs.load_checkpoint(run).history
+    config = runs.read_config(run)
+    draw_curves(history, run / "curves.png")
+    if files is not None:
+        draw_examples(run, files)
+    card = model_card(run.name, config, history, radius_px)
+    runs.write_atomically(run / runs.CARD, lambda part: _write(part, card))
+
+
+def draw_curves(history: list[runs.Row], path: Path) -> None:
+    """Endpoint errors and learning rate against epochs, as PNG."""
+    figure = Figure(figsize=(10, 4), layout="constrained")
+    left, right = figure.subplots(1, 2)
+    epochs = [row["epoch"] for row in history]
+    for name in ("error_px", "error_valid_px", "val_error_px", "val_error_valid_px"):
+        if name in history[0]:
+            left.semilogy(epochs, [row[name] for row in history], label=name.replace("_", " "))
+    left.set(xlabel="epoch", ylabel="mean endpoint error (pixels)")
+    left.legend()
+    right.semilogy(epochs, [row["learning_rate"] for row in history])
+    right.set(xlabel="epoch", ylabel="learning rate")
+    _save(figure, path)
+
+
+def draw_examples(run: Path, files: PairFiles) -> None:
+    """Truth, prediction and error of the first pairs, as PNG."""
+    model = keras.saving.load_model(run / runs.BEST, compile=False, safe_mode=True)
+    images, target = FileFeed(files, min(_EXAMPLES, len(files))).batch(0)
+    found = keras.ops.convert_to_numpy(model(images))
+    figure = Figure(figsize=(15, 3 * len(images)), layout="constrained")
+    axes = np.atleast_2d(figure.subplots(len(images), 5))
+    for row, (pair, truth, estimate) in zip(axes, zip(images, target, found, strict=True), strict=True):
+        limit = max(float(np.percentile(np.hypot(truth[..., 0], truth[..., 1]), 99)), 0.01)
+        _show(row[0], pair[..., 1], "sample (counts)", "gray", *np.percentile(pair[..., 1], [0.5, 99.5]))
+        _show(row[1], truth[..., 0], "dx, truth (px)", "RdBu_r", -limit, limit)
+        _show(row[2], estimate[..., 0], "dx, network (px)", "RdBu_r", -limit, limit)
+        _show(row[3], truth[..., 1], "dy, truth (px)", "RdBu_r", -limit, limit)
+        error = np.hypot(*np.moveaxis(estimate - truth[..., :2], -1, 0))
+        _show(row[4], error, f"|error|, mean {error.mean():.3f} px", "viridis", 0, 0.5 * limit)
+    _save(figure, run / "examples.png")
+
+
+def _show(axis: Any, values: np.ndarray, title: str, colours: str, low: float, high: float) -> None:
+    picture = axis.imshow(values, cmap=colours, vmin=low, vmax=high)
+    axis.set_title(title)
+    axis.figure.colorbar(picture, ax=axis, shrink=0.8)
+
+
+def _save(figure: Figure, path: Path) -> None:
+    canvas = FigureCanvasAgg(figure)
+    runs.write_atomically(path, lambda part: canvas.print_png(str(part)))
+
+
+def model_card(name: str, config: dict[str, Any], history: list[runs.Row], radius_px: int) -> str:
+    """What a network is, what it was trained on and how well it did, as Markdown."""
+    settings, seen, domain = config["settings"], config["trained_on"], config["domain"]
+    watched = "val_loss" if "val_loss" in history[0] else "loss"
+    best = history[runs.best_epoch(history, watched)]
+    prefix = "val_" if watched == "val_loss" else ""
+    source = f"{len(seen['content_hashes'])} file(s), {seen['pairs']} pairs"
+    if config["simulate"] is not None:
+        source = f"pairs simulated on the fly, {config['simulate']['pairs_per_epoch']} an epoch"
+    photons = domain.get("photons_per_pixel")
+    counts = "relative intensities" if photons is None else f"{photons[0]:.0f} to {photons[1]:.0f}"
+    lines = [
+        f"# {name}",
+        "",
+        f"Displacement of X-ray speckle from one reference and one sample image: {settings['architecture']}, "
+        f"{settings['base_filters']} filters.",
+        "",
+        "| | |",
+        "|---|---|",
+        "| input | (B, H, W, 2) raw counts, (reference, sample); H and W multiples of 16 |",
+        "| output | (B, H, W, 2) displacement (dx, dy), detector pixels, reference → sample |",
+        f"| looks around | {radius_px} px at most |",
+        f"| trained on | {source}; frames of {seen['frame'][0]} × {seen['frame'][1]} |",
+        f"| displacements | up to {domain['displacement_px']:.2f} px |",
+        f"| visibility | {domain['visibility'][0]:.2f} to {domain['visibility'][1]:.2f} |",
+        f"| mean counts | {counts} |",
+        f"| epochs | {len(history)}, best {best['epoch']:.0f} |",
+        f"| mean endpoint error, all pixels | {best[prefix + 'error_px']:.4f} px |",
+        f"| mean endpoint error, valid pixels | {best[prefix + 'error_valid_px']:.4f} px |",
+        f"| R² against the zero predictor | {best[prefix + 'r2']:.3f} |",
+        "",
+        "The errors are those of the "
+        + ("validation data." if prefix else "training data: none were held out."),
+        "",
+        "Outside of these ranges the network extrapolates; `predict` warns. Training data: "
+        + (
+            ", ".join(f"`{path}` ({digest[:12]})" for path, digest in seen["content_hashes"].items())
+            or "none kept"
+        )
+        + ".",
+        "",
+    ]
+    for setup in seen["setups"]:
+        lines += ["```toml", setup.rstrip(), "```", ""]
+    return "\n".join(lines)
+
+
+def _write(path: Path, text: str) -> None:
+    path.write_text(text, encoding="utf-8")

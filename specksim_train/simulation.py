@@ -1,0 +1,166 @@
+"""Training pairs simulated while a network trains: objects, and drifts and smooth fields behind them.
+
+A network that has only seen objects in an otherwise empty frame learns that the frame is empty, and shrinks
+whatever else moves. So a share of the pairs is also displaced by what no object explains: the mask or the
+beam drifting between the exposures, wedges, bent mirrors.
+"""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from specksim import detector, phantoms
+from specksim.forward import OpticalPaths, optical_paths, trace_object, valid_mask
+from specksim.optics import rays, refraction
+from specksim.sandpaper import SpeckleField, crop_field
+from specksim.setups import Setup
+
+EMPTY = "empty"
+_CONSTANT_PX = (0.02, 3.0)
+_STRAIN_PX = 1.5  # most that a linear field adds at the edge of the frame
+_WAVE_PX = 0.5
+
+
+@dataclass(frozen=True)
+class Wave:
+    """A curl-free ripple d(r) = amplitude · k/|k| · sin(k · r + phase), r in pixels from the centre."""
+
+    amplitude_px: float
+    wave_x_per_px: float
+    wave_y_per_px: float
+    phase_rad: float
+
+
+@dataclass(frozen=True)
+class SmoothField:
+    """A smooth displacement over the whole frame, pixels, from reference to sample.
+
+    Attributes
+    ----------
+    constant_px : (float, float)
+        (dx, dy) in the frame's centre.
+    strain : (float, float, float)
+        (∂dx/∂x, ∂dx/∂y = ∂dy/∂x, ∂dy/∂y): a wedge of varying slope, a lens, a bent mirror.
+    waves : tuple of Wave
+    """
+
+    constant_px: tuple[float, float] = (0.0, 0.0)
+    strain: tuple[float, float, float] = (0.0, 0.0, 0.0)
+    waves: tuple[Wave, ...] = ()
+
+    def sample(self, y_px: np.ndarray, x_px: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """(dx, dy) at pixels from the frame's centre: (H,) and (W,) in, two (H, W) float32 out."""
+        y, x = y_px[:, None], x_px[None, :]
+        dx = self.constant_px[0] + self.strain[0] * x + self.strain[1] * y
+        dy = self.constant_px[1] + self.strain[1] * x + self.strain[2] * y
+        for wave in self.waves:
+            ripple = wave.amplitude_px * np.sin(
+                wave.wave_x_per_px * x + wave.wave_y_per_px * y + wave.phase_rad
+            )
+            length = math.hypot(wave.wave_x_per_px, wave.wave_y_per_px)
+            dx = dx + ripple * (wave.wave_x_per_px / length)
+            dy = dy + ripple * (wave.wave_y_per_px / length)
+        return dx.astype(np.float32), dy.astype(np.float32)
+
+    def farthest_px(self, rows: int, columns: int) -> float:
+        """An upper bound of the displacement along an axis over a frame."""
+        half = 0.5 * max(rows, columns)
+        constant = max(map(abs, self.constant_px))
+        return (
+            constant
+            + 2 * half * max(map(abs, self.strain))
+            + sum(abs(wave.amplitude_px) for wave in self.waves)
+        )
+
+
+def draw_smooth_field(rng: np.random.Generator, rows: int, columns: int) -> SmoothField:
+    """Draw a drift (0.02 to 3 px), in half of the draws with a linear part, in half with ripples."""
+    size = math.exp(rng.uniform(math.log(_CONSTANT_PX[0]), math.log(_CONSTANT_PX[1])))
+    angle = rng.uniform(0, 2 * math.pi)
+    side = min(rows, columns)
+    strain = rng.uniform(-1, 1, 3) * (rng.random() < 0.5) * 2 * _STRAIN_PX * rng.random() / side
+    waves = []
+    for _ in range(rng.integers(1, 4) if rng.random() < 0.5 else 0):
+        length_px = math.exp(rng.uniform(math.log(side / 4), math.log(2 * side)))
+        turn = rng.uniform(0, 2 * math.pi)
+        waves.append(
+            Wave(
+                rng.uniform(0, _WAVE_PX),
+                2 * math.pi / length_px * math.cos(turn),
+                2 * math.pi / length_px * math.sin(turn),
+                rng.uniform(0, 2 * math.pi),
+            )
+        )
+    xx, xy, yy = (float(value) for value in strain)
+    return SmoothField((size * math.cos(angle), size * math.sin(angle)), (xx, xy, yy), tuple(waves))
+
+
+def draw_object(
+    rng: np.random.Generator, setup: Setup, geometries: Sequence[str], materials: Sequence[str]
+) -> dict[str, Any]:
+    """Draw a scene of one of the geometries in one of the materials."""
+    geometry = geometries[int(rng.integers(len(geometries)))]
+    material = materials[int(rng.integers(len(materials)))]
+    if geometry == EMPTY:
+        return {"geometry": EMPTY, "material": material}
+    return phantoms.draw_scene(geometry, material, setup, rng)
+
+
+def simulate_training_pair(
+    setup: Setup,
+    scene: dict[str, Any] | None,
+    smooth: SmoothField,
+    field: SpeckleField,
+    crop_rng: np.random.Generator,
+    noise_rng: np.random.Generator,
+) -> dict[str, np.ndarray]:
+    """Simulate one pair by ray optics, an object's displacement and a smooth one added up.
+
+    Parameters
+    ----------
+    setup : Setup
+    scene : dict or None
+        See `phantoms.draw_scene`; None for no object.
+    smooth : SmoothField
+    field : SpeckleField
+    crop_rng, noise_rng : numpy.random.Generator
+
+    Returns
+    -------
+    dict
+        reference, sample (H, W) float32 counts; dx, dy (H, W) float32, pixels; valid (H, W) float32.
+    """
+    shape, oversampling = (setup.detector.rows, setup.detector.columns), setup.numerics.oversampling
+    paths, margin_px = _paths(setup, scene, math.ceil(smooth.farthest_px(*shape)))
+    dx, dy = refraction.displacement(paths.refraction, setup.effective_distance_m, setup.ray_pitch_m)
+    transmission = refraction.transmitted_intensity(paths.absorption, setup.wavenumber_per_m)
+    centred = [(np.arange(n) - 0.5 * (n - 1)) / oversampling for n in dx.shape]
+    for total, part in zip((dx, dy), smooth.sample(*centred), strict=True):
+        total += np.float32(oversampling) * part
+
+    speckle = crop_field(field, transmission.shape, 1, crop_rng)[0][0]
+    arrived = rays.deposit(speckle * transmission, dx, dy)
+    images = {}
+    for name, light, deposited in (("reference", speckle, False), ("sample", arrived, True)):
+        taps = detector.blur_taps(setup.blur_px, oversampling, deposited=deposited)
+        expected = detector.expected_image(light, taps, oversampling, shape)
+        counts = detector.expose(expected, setup.detector.photons_per_pixel, noise_rng)
+        images[name] = counts.astype(np.float32)
+    labels = {
+        name: detector.bin_mean(cells, oversampling, shape) / np.float32(oversampling)
+        for name, cells in (("dx", dx), ("dy", dy))
+    }
+    return {**images, **labels, "valid": valid_mask(setup, dx, dy, margin_px).astype(np.float32)}
+
+
+def _paths(setup: Setup, scene: dict[str, Any] | None, extra_px: int) -> tuple[OpticalPaths, int]:
+    """Optical paths with room for another `extra_px` of displacement, and their margin."""
+    if scene is not None and scene["geometry"] != EMPTY:
+        margin_px = trace_object(setup, scene)[1] + extra_px
+        return optical_paths(setup, scene, margin_px), margin_px
+    margin_px = 8 + math.ceil(4 * setup.blur_px) + extra_px
+    nothing = np.zeros(setup.ray_nodes(margin_px).shape, np.float32)
+    return OpticalPaths(nothing, nothing), margin_px

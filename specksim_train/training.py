@@ -1,0 +1,384 @@
+"""`fit`: train a network, so that an interrupted run goes on as if nothing had happened."""
+
+import contextlib
+import math
+import os
+import sys
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+
+from specksim_train import architectures, backend, losses, runs
+from specksim_train.augmentation import Augmentation
+from specksim_train.data import Feed, FileFeed, PairFiles, Survey
+from specksim_train.feeds import SimulatedPairs
+from specksim_train.report import write_report
+
+VERSION = 1
+SCHEDULES = ("cosine", "plateau", "constant")
+PRECISIONS = ("auto", "float32", "mixed")
+_FEWEST_COUNTS = 20.0
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What a run depends on, but for its data.
+
+    Attributes
+    ----------
+    architecture : {"guided-unet", "unet"}
+    base_filters : int
+    epochs, batch_size : int
+    learning_rate : float
+        At the beginning, see `schedule`.
+    schedule : {"cosine", "plateau", "constant"}
+        Fall to 1 % along a cosine over all epochs; halve after `patience` epochs without improvement.
+    patience : int
+    stop_after : int or None
+        Stop when so many epochs have brought no improvement.
+    seed : int
+        Of weights, order and augmentation.
+    crop : int or None
+        Train on windows of this many pixels, a multiple of 16.
+    precision : {"auto", "float32", "mixed"}
+        auto: mixed on accelerators.
+    devices : int
+        Accelerators that share each batch.
+    deterministic : bool
+        Deterministic operations: the same weights bit for bit on one machine.
+    augmentation : Augmentation
+    """
+
+    architecture: str = "guided-unet"
+    base_filters: int = 64
+    epochs: int = 100
+    batch_size: int = 8
+    learning_rate: float = 1e-3
+    schedule: str = "cosine"
+    patience: int = 10
+    stop_after: int | None = None
+    seed: int = 0
+    crop: int | None = None
+    precision: str = "auto"
+    devices: int = 1
+    deterministic: bool = True
+    augmentation: Augmentation = field(default_factory=Augmentation)
+
+    def __post_init__(self) -> None:
+        for name, allowed in (
+            ("architecture", architectures.ARCHITECTURES),
+            ("schedule", SCHEDULES),
+            ("precision", PRECISIONS),
+        ):
+            if getattr(self, name) not in allowed:
+                raise ValueError(f"{name} must be one of {', '.join(allowed)}, got {getattr(self, name)!r}")
+        for name in ("base_filters", "epochs", "batch_size", "patience", "devices"):
+            if getattr(self, name) < 1:
+                raise ValueError(f"{name} must be >= 1, got {getattr(self, name)}")
+        if not 0 < self.learning_rate < math.inf:
+            raise ValueError(f"learning_rate must be > 0 and finite, got {self.learning_rate}")
+        if self.stop_after is not None and self.stop_after < 1:
+            raise ValueError(f"stop_after must be >= 1, got {self.stop_after}")
+        if self.seed < 0:
+            raise ValueError(f"seed must be >= 0, got {self.seed}")
+
+
+def fit(
+    train: Sequence[str | os.PathLike[str]],
+    out: str | os.PathLike[str],
+    *,
+    validation: str | os.PathLike[str] | None = None,
+    settings: Settings | None = None,
+    simulate: SimulatedPairs | None = None,
+    from_model: str | os.PathLike[str] | None = None,
+    resume: bool = False,
+    progress: Callable[[str], None] = lambda line: None,
+) -> Path:
+    """Train a network and leave a run folder, see `specksim_train.runs`.
+
+    Parameters
+    ----------
+    train : sequence of path-like
+        Data sets of one frame size; may be empty with `simulate`.
+    out : path-like
+        The run folder; made if it does not exist.
+    validation : path-like or None
+        Data set on which the best epoch is chosen; without one the training loss decides.
+    settings : Settings or None
+    simulate : SimulatedPairs or None
+        Simulate the training pairs instead of reading them.
+    from_model : path-like or None
+        Start from the weights of this .keras file or run folder, of the same architecture.
+    resume : bool
+        Go on after the last finished epoch; settings and data must be those of the run.
+    progress : callable
+        Given one line after each epoch.
+
+    Returns
+    -------
+    Path
+        The run folder.
+
+    Raises
+    ------
+    ValueError
+        If data or settings are refused, or differ from those of the run to be resumed.
+    FileExistsError
+        If the folder holds a run and `resume` is False.
+    RuntimeError
+        If the loss becomes NaN or infinite.
+    OSError
+        If a file cannot be read or written.
+    """
+    settings = settings or Settings()
+    run = Path(out)
+    if bool(train) == (simulate is not None):
+        raise ValueError("give either training files or simulate, not both and not neither")
+    if (run / runs.CONFIG).exists() and not resume:
+        raise FileExistsError(f"{run} holds a run; --resume goes on with it, or choose another --out")
+    if resume and not (run / runs.CONFIG).exists():
+        raise ValueError(f"{run} holds no run to resume")
+    files = PairFiles(train) if train else None
+    held_out = None if validation is None else PairFiles([validation])
+    config = _configuration(settings, files, held_out, simulate, from_model)
+    run.mkdir(parents=True, exist_ok=True)
+    if resume:
+        _require_same(run, config)
+    else:
+        runs.write_config(run, config)
+
+    if settings.deterministic:
+        backend.make_deterministic()
+    keras.utils.set_random_seed(settings.seed)
+    with backend.share(settings.devices):
+        model = _compiled(settings, from_model)
+        state = _start(run, model, resume)
+        with _feeds(settings, files, simulate) as feed:
+            checks = None if held_out is None else FileFeed(held_out, settings.batch_size)
+            _train(run, model, settings, feed, checks, state, progress)
+    write_report(run, held_out or files, architectures.receptive_radius_px(model))
+    return run
+
+
+@contextlib.contextmanager
+def _feeds(
+    settings: Settings, files: PairFiles | None, simulate: SimulatedPairs | None
+) -> Iterator[Callable[[int], Feed]]:
+    """The training feed of each epoch."""
+    size, seed, varied = settings.batch_size, settings.seed, settings.augmentation
+    if files is not None:
+        yield lambda epoch: FileFeed(files, size, seed, epoch, varied, settings.crop)
+    elif simulate is not None:
+        with simulate.start(seed) as pairs:
+            yield lambda epoch: pairs.feed(epoch, size, varied)
+
+
+def _train(
+    run: Path,
+    model: keras.Model,
+    settings: Settings,
+    feed: Callable[[int], Feed],
+    checks: Feed | None,
+    history: list[runs.Row],
+    progress: Callable[[str], None],
+) -> None:
+    """The epochs that are left."""
+    watched = "loss" if checks is None else "val_loss"
+    while len(history) < settings.epochs:
+        epoch = len(history)
+        if settings.stop_after and runs.epochs_since_best(history, watched) >= settings.stop_after:
+            progress(f"no improvement in {settings.stop_after} epochs: stopped")
+            break
+        rate = _rate(settings, history, watched)
+        model.optimizer.learning_rate = rate
+        start = time.perf_counter()
+        row: runs.Row = {"epoch": epoch + 1, "learning_rate": rate}
+        row |= _one_epoch(model, feed(epoch), epoch, rate)
+        if checks is not None:
+            found = _guarded(checks, lambda: model.evaluate(checks, verbose=0, return_dict=True))
+            row |= {f"val_{name}": float(value) for name, value in found.items()}
+        row["seconds"] = time.perf_counter() - start
+        history.append(row)
+        _save(run, model, history, watched)
+        progress(_line(row, settings.epochs))
+
+
+def _one_epoch(model: keras.Model, feed: Feed, epoch: int, rate: float) -> runs.Row:
+    stop = _StopOnNonsense(epoch, rate)
+    bar = 1 if sys.stderr.isatty() else 0
+    logs = _guarded(feed, lambda: model.fit(feed, epochs=1, shuffle=False, verbose=bar, callbacks=[stop]))
+    return {name: float(values[-1]) for name, values in logs.history.items()}
+
+
+def _guarded(feed: Feed, run: Callable[[], Any]) -> Any:
+    """Run a loop over a feed; if the feed failed, raise what it raised and not what became of it."""
+    try:
+        return run()
+    except Exception:
+        if feed.failure is not None:
+            raise feed.failure from None
+        raise
+
+
+class _StopOnNonsense(keras.callbacks.Callback):
+    """End at once when the loss is not a number."""
+
+    def __init__(self, epoch: int, rate: float) -> None:
+        super().__init__()
+        self.epoch, self.rate = epoch, rate
+
+    def on_train_batch_end(self, batch: int, logs: dict[str, float] | None = None) -> None:
+        loss = float((logs or {}).get("loss", 0.0))
+        if not math.isfinite(loss):
+            raise RuntimeError(
+                f"the loss became {loss} in epoch {self.epoch + 1}, step {batch + 1}, at a learning rate of "
+                f"{self.rate:g}: lower learning_rate; the last good epoch is kept and can be resumed from"
+            )
+
+
+def _save(run: Path, model: keras.Model, history: list[runs.Row], watched: str) -> None:
+    """Networks first, the checkpoint after them: a run killed in between does its epoch again."""
+    plain = architectures.float32_copy(model) if backend.is_mixed(model) else model
+    if runs.best_epoch(history, watched) == len(history) - 1:
+        runs.write_atomically(run / runs.BEST, lambda part: _save_model(plain, part))
+    runs.write_atomically(run / runs.LAST, lambda part: _save_model(plain, part))
+    optimizer = [np.asarray(keras.ops.convert_to_numpy(v.value)) for v in model.optimizer.variables]
+    runs.save_checkpoint(run, runs.Checkpoint(model.get_weights(), optimizer, history))
+    runs.write_history(run, history)
+
+
+def _save_model(model: keras.Model, part: Path) -> None:
+    whole = part.with_suffix(".tmp.keras")  # Keras insists on the suffix
+    try:
+        model.save(whole, include_optimizer=False)
+        whole.replace(part)
+    finally:
+        whole.unlink(missing_ok=True)
+
+
+def _start(run: Path, model: keras.Model, resume: bool) -> list[runs.Row]:
+    """Put a model where its run stopped; the history so far."""
+    model.optimizer.build(model.trainable_variables)
+    if not resume or not (run / runs.CHECKPOINT).exists():
+        return []
+    checkpoint = runs.load_checkpoint(run)
+    if len(checkpoint.optimizer) != len(model.optimizer.variables):
+        raise ValueError(f"{run / runs.CHECKPOINT}: does not fit the network")
+    model.set_weights(checkpoint.weights)
+    for variable, value in zip(model.optimizer.variables, checkpoint.optimizer, strict=True):
+        variable.assign(value)
+    return checkpoint.history
+
+
+def _compiled(settings: Settings, from_model: str | os.PathLike[str] | None) -> keras.Model:
+    with _policy(settings.precision):
+        model = architectures.build(settings.architecture, settings.base_filters)
+    if from_model is not None:
+        _take_weights(model, Path(from_model))
+    model.compile(
+        optimizer=keras.optimizers.Adam(settings.learning_rate, clipnorm=1.0),
+        loss=losses.endpoint_loss,
+        metrics=losses.metrics(),
+        jit_compile=backend.should_compile(),
+    )
+    return model
+
+
+@contextlib.contextmanager
+def _policy(precision: str) -> Iterator[None]:
+    before = keras.config.dtype_policy()
+    mixed = precision == "mixed" or (precision == "auto" and backend.has_accelerator())
+    keras.config.set_dtype_policy("mixed_float16" if mixed else "float32")
+    try:
+        yield
+    finally:
+        keras.config.set_dtype_policy(before)
+
+
+def _take_weights(model: keras.Model, source: Path) -> None:
+    path = source / runs.BEST if source.is_dir() else source
+    if not path.exists():
+        raise FileNotFoundError(f"{path} does not exist")
+    start = keras.saving.load_model(path, compile=False, safe_mode=True)
+    shapes = [[tuple(weight.shape) for weight in network.weights] for network in (model, start)]
+    if shapes[0] != shapes[1]:
+        raise ValueError(f"{path}: its weights do not fit; architecture and base_filters must be the same")
+    model.set_weights(start.get_weights())
+
+
+def _rate(settings: Settings, history: list[runs.Row], watched: str) -> float:
+    if settings.schedule == "cosine":
+        return runs.cosine_rate(settings.learning_rate, len(history), settings.epochs)
+    if settings.schedule == "plateau":
+        return runs.plateau_rate(settings.learning_rate, history, watched, settings.patience)
+    return settings.learning_rate
+
+
+def _configuration(
+    settings: Settings,
+    files: PairFiles | None,
+    held_out: PairFiles | None,
+    simulate: SimulatedPairs | None,
+    from_model: str | os.PathLike[str] | None,
+) -> dict[str, Any]:
+    def described(survey: Survey) -> dict[str, Any]:
+        return {**asdict(survey), "frame": list(survey.frame)}
+
+    trained_on = files.survey() if files is not None else simulate.survey()  # type: ignore[union-attr]
+    return {
+        "version": VERSION,
+        "settings": asdict(settings),
+        "from_model": None if from_model is None else str(from_model),
+        "simulate": None if simulate is None else simulate.describe(),
+        "domain": _domain(trained_on, settings.augmentation),
+        "trained_on": described(trained_on),
+        "validated_on": None if held_out is None else described(held_out.survey()),
+        "versions": backend.versions(),
+    }
+
+
+def _domain(survey: Survey, augmentation: Augmentation) -> dict[str, Any]:
+    """The images for which the network may be trusted, with a tenth to spare; else `predict` warns."""
+    drift = math.hypot(augmentation.drift_px, augmentation.drift_px) if augmentation.drift_share else 0.0
+    photons = augmentation.photons or survey.photons
+    domain: dict[str, Any] = {
+        "displacement_px": 1.1 * (survey.displacement_px + drift),
+        "visibility": [0.9 * survey.visibility[0], 1.1 * survey.visibility[1]],
+    }
+    if photons[0] > _FEWEST_COUNTS:  # else the images hold relative intensities
+        domain["photons_per_pixel"] = [0.9 * photons[0], 1.1 * photons[1]]
+    return domain
+
+
+def _require_same(run: Path, config: dict[str, Any]) -> None:
+    """Refuse to go on with other settings or data; paths, versions and a longer run may differ."""
+    before = runs.read_config(run)
+    for name, ours in _comparable(config).items():
+        theirs = _comparable(before).get(name)
+        if ours != theirs:
+            raise ValueError(f"{run} cannot be resumed: {name} was {theirs!r}, now {ours!r}")
+
+
+def _comparable(config: dict[str, Any]) -> dict[str, Any]:
+    flat = {}
+    for name, value in config.get("settings", {}).items():
+        flat[name] = sorted(value.items(), key=str) if isinstance(value, dict) else value
+    if isinstance(flat.get("augmentation"), list):
+        flat["augmentation"] = [[k, list(v) if isinstance(v, tuple) else v] for k, v in flat["augmentation"]]
+    for name in ("trained_on", "validated_on"):
+        part = config.get(name)
+        flat[f"{name} (content hashes)"] = None if part is None else sorted(part["content_hashes"].values())
+    flat["from_model"] = config.get("from_model")
+    flat["simulate"] = config.get("simulate")
+    return flat
+
+
+def _line(row: runs.Row, epochs: int) -> str:
+    shown = [name for name in row if name.endswith(("error_px", "error_valid_px", "r2"))]
+    figures = "  ".join(f"{name} {row[name]:.4f}" for name in shown)
+    return f"epoch {row['epoch']:.0f}/{epochs}  {figures}  {row['seconds']:.0f} s"

@@ -1,0 +1,176 @@
+"""Feeds: pure functions of (seed, epoch, index), and what they refuse."""
+
+import pickle
+import shutil
+
+import h5py
+import numpy as np
+import pytest
+
+pytest.importorskip("keras")
+
+from specksim import Setup, open_dataset
+from specksim_train.augmentation import Augmentation
+from specksim_train.data import FileFeed, PairFiles, crop_size
+from specksim_train.feeds import Job, SimulatedPairs, simulate_batch, training_request
+from specksim_train.simulation import SmoothField, Wave, draw_smooth_field
+
+VARIED = Augmentation()
+
+
+def same(first, second):
+    return all(np.array_equal(a, b) for a, b in zip(first, second, strict=True))
+
+
+def test_validation_batches_are_the_pairs_of_the_file(tiny):
+    images, target = FileFeed(PairFiles([tiny["training"]]), 4).batch(1)
+    assert images.shape == (2, 64, 64, 2)
+    assert images.dtype == target.dtype == np.float32
+    with open_dataset(tiny["training"]) as dataset:
+        pair = dataset[5]
+    assert np.array_equal(images[1, ..., 0], pair.reference[0])
+    assert np.array_equal(images[1, ..., 1], pair.sample[0])
+    assert np.array_equal(target[1], np.stack([pair.dx, pair.dy, pair.valid], axis=-1))
+
+
+def test_a_batch_depends_on_seed_epoch_and_index_alone(tiny):
+    files = PairFiles([tiny["training"]])
+    first = FileFeed(files, 2, seed=1, epoch=3, augmentation=VARIED)
+    copy = pickle.loads(pickle.dumps(FileFeed(files, 2, seed=1, epoch=3, augmentation=VARIED)))
+    later = first.batch(2)
+    assert first.batch(0) is not None  # the order of the calls does not matter
+    assert same(later, copy.batch(2))
+    for other in ({"seed": 2, "epoch": 3}, {"seed": 1, "epoch": 4}):
+        assert not same(later, FileFeed(files, 2, augmentation=VARIED, **other).batch(2))
+
+
+def test_every_pair_comes_once_an_epoch_in_another_order(tiny):
+    files = PairFiles([tiny["training"], tiny["validation"]])
+    orders = [FileFeed(files, 3, epoch=epoch, augmentation=VARIED).order.tolist() for epoch in range(4)]
+    assert all(sorted(order) == list(range(8)) for order in orders)
+    assert len({tuple(order) for order in orders}) == 4
+    assert files.place(6) == (tiny["validation"], 0)
+
+
+def test_the_crop_leaves_room_for_the_drift():
+    assert crop_size((256, 256), Augmentation(drift_px=2), None) == (240, 240)
+    assert crop_size((256, 200), Augmentation(drift_share=0.0), None) == (256, 192)
+    with pytest.raises(ValueError, match="multiple of 16 and <= 240, got 250"):
+        crop_size((256, 256), Augmentation(), 250)
+
+
+def test_images_without_noise_are_given_fresh_noise(tiny):
+    feed = [
+        FileFeed(PairFiles([tiny["noiseless"]]), 2, epoch=k, augmentation=Augmentation(photons=(500, 500)))
+        for k in (0, 1)
+    ]
+    images = feed[0].batch(0)[0]
+    assert 350 < images[..., 0].mean() < 700
+    assert not same(feed[0].batch(0), feed[1].batch(0))
+
+
+def test_a_survey_says_what_was_seen(tiny):
+    survey = PairFiles([tiny["training"]]).survey()
+    assert (survey.pairs, survey.frame) == (6, (64, 64))
+    assert 0.3 < survey.visibility[0] <= survey.visibility[1] < 0.8
+    assert 1500 < survey.photons[0] <= survey.photons[1] < 2500
+    assert survey.displacement_px > 0.01
+    assert len(survey.content_hashes[str(tiny["training"])]) > 8
+
+
+def spoiled(source, target, change):
+    shutil.copy(source, target)
+    with h5py.File(target, "r+") as file:
+        change(file)
+    return target
+
+
+def test_another_frame_size_is_refused(tiny):
+    with pytest.raises(ValueError, match=r"wide.h5: frames are 64 × 80, those of .* are 64 × 64"):
+        PairFiles([tiny["training"], tiny["wide"]])
+
+
+def test_another_schema_is_refused(tiny, tmp_path):
+    path = spoiled(
+        tiny["training"], tmp_path / "old.h5", lambda file: file.attrs.modify("schema_version", 99)
+    )
+    with pytest.raises(ValueError, match=r"old.h5: schema version 99"):
+        PairFiles([path])
+    (tmp_path / "text.h5").write_text("no")
+    with pytest.raises(ValueError, match=r"text.h5: not an HDF5 file"):
+        PairFiles([tmp_path / "text.h5"])
+    with pytest.raises(FileNotFoundError):
+        PairFiles([tmp_path / "none.h5"])
+    with pytest.raises(ValueError, match="at least one data set"):
+        PairFiles([])
+
+
+def test_nan_is_refused(tiny, tmp_path):
+    def change(file):
+        file["/entry/data/dx"][3, 5, 5] = np.nan
+
+    files = PairFiles([spoiled(tiny["training"], tmp_path / "nan.h5", change)])
+    with pytest.raises(ValueError, match=r"nan.h5: pair 3: dx must be finite"):
+        files.survey()
+
+
+def test_smooth_fields_are_curl_free_and_bounded():
+    rng = np.random.default_rng(0)
+    y = x = np.arange(-63.5, 64)
+    for _ in range(20):
+        field = draw_smooth_field(rng, 128, 128)
+        dx, dy = field.sample(y, x)
+        curl = np.gradient(dy, axis=1) - np.gradient(dx, axis=0)
+        assert np.abs(curl[1:-1, 1:-1]).max() < 2e-3
+        assert max(np.abs(dx).max(), np.abs(dy).max()) <= field.farthest_px(128, 128)
+
+
+def job(**changes):
+    setup = Setup.load("imbl-28kev").with_values(detector__rows=64, detector__columns=64)
+    pairs = SimulatedPairs(training_request(setup, "mixed"), 8, smooth_share=changes.pop("smooth_share", 0.5))
+    return Job(
+        **{"pairs": pairs, "seed": 0, "epoch": 0, "index": 0, "pairs_in_batch": 2, "augmentation": None}
+        | changes
+    )
+
+
+def test_simulated_batches_depend_on_seed_epoch_and_index_alone():
+    first = simulate_batch(job())
+    assert same(first, simulate_batch(job()))
+    for changes in ({"seed": 1}, {"epoch": 1}, {"index": 1}):
+        assert not same(first, simulate_batch(job(**changes)))
+
+
+def test_simulated_pairs_move_as_their_label_says():
+    from specksim.sandpaper import simulate_field
+    from specksim_train.simulation import simulate_training_pair
+
+    setup = Setup.load("imbl-28kev").with_values(
+        detector__rows=64, detector__columns=64, detector__photons_per_pixel=float("inf")
+    )
+    field = simulate_field(setup, np.random.default_rng(0))
+
+    def pair(smooth):
+        return simulate_training_pair(
+            setup, None, smooth, field, np.random.default_rng(1), np.random.default_rng(2)
+        )
+
+    moved = pair(SmoothField((3.0, -2.0)))
+    assert np.unique(moved["dx"]) == pytest.approx(3.0, abs=1e-5)
+    assert np.unique(moved["dy"]) == pytest.approx(-2.0, abs=1e-5)
+    assert moved["sample"][10:40, 13:43] == pytest.approx(moved["reference"][12:42, 10:40], abs=2e-3)
+    ripple = pair(SmoothField(waves=(Wave(0.5, 0.1, 0.0, 0.3),)))
+    columns = np.arange(-31.5, 32)
+    assert ripple["dx"][20] == pytest.approx(0.5 * np.sin(0.1 * columns + 0.3), abs=2e-3)
+    assert not ripple["dy"].any()
+
+
+@pytest.mark.slow
+def test_the_number_of_workers_does_not_matter():
+    batches = []
+    for workers in (1, 2):
+        pairs = SimulatedPairs(job().pairs.request, 8, workers)
+        with pairs.start(seed=4) as simulator:
+            feed = simulator.feed(1, 2, VARIED)
+            batches.append([feed.batch(k) for k in range(len(feed))])
+    assert all(same(one, two) for one, two in zip(*batches, strict=True))

@@ -1,0 +1,221 @@
+"""`fit`: it learns, it can be stopped and resumed, and it says what is wrong."""
+
+import csv
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from click.testing import CliRunner
+
+keras = pytest.importorskip("keras")
+
+from specksim_train import architectures, losses, runs, training  # noqa: E402
+from specksim_train.cli import main  # noqa: E402
+from specksim_train.data import FileFeed, PairFiles  # noqa: E402
+from specksim_train.training import Settings, fit  # noqa: E402
+
+SMALL = Settings(architecture="unet", base_filters=2, epochs=3, batch_size=3)  # the quicker one to trace
+
+
+def weights(run):
+    return keras.saving.load_model(run / runs.LAST, compile=False).get_weights()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("architecture", architectures.ARCHITECTURES)
+def test_one_batch_can_be_learned_by_heart(architecture, tiny):
+    keras.utils.set_random_seed(0)
+    images, target = (maps[:, 16:48, 16:48] for maps in FileFeed(PairFiles([tiny["training"]]), 1).batch(0))
+    model = architectures.build(architecture, 16)
+    model.compile(keras.optimizers.Adam(1e-3), loss=losses.endpoint_loss, jit_compile=False)
+    for step in range(20):
+        model.optimizer.learning_rate = 1e-3 * 0.85**step
+        for _ in range(60):
+            model.train_on_batch(images, target)
+        found = keras.ops.convert_to_numpy(model(images))
+        error = np.hypot(*np.moveaxis(found - target[..., :2], -1, 0)).mean()
+        if error < 0.01:
+            break
+    assert error < 0.01
+
+
+@pytest.fixture(scope="module")
+def undisturbed(tiny, tmp_path_factory):
+    run = tmp_path_factory.mktemp("runs") / "undisturbed"
+    lines = []
+    fit([tiny["training"]], run, validation=tiny["validation"], settings=SMALL, progress=lines.append)
+    assert len(lines) == 3
+    return run
+
+
+def test_a_run_leaves_what_is_needed_to_use_and_repeat_it(undisturbed, tiny):
+    names = {path.name for path in undisturbed.iterdir()}
+    assert names == {
+        *("config.json", "best.keras", "last.keras", "history.csv", "checkpoint.npz"),
+        *("curves.png", "examples.png", "model-card.md"),
+    }
+    config = json.loads((undisturbed / "config.json").read_text())
+    assert config["settings"]["base_filters"] == 2
+    assert list(config["trained_on"]["content_hashes"]) == [str(tiny["training"])]
+    assert config["domain"]["photons_per_pixel"][0] < 2000 < config["domain"]["photons_per_pixel"][1]
+    with (undisturbed / "history.csv").open() as file:
+        history = list(csv.DictReader(file))
+    assert [row["epoch"] for row in history] == ["1", "2", "3"]
+    assert {"loss", "val_error_px", "val_error_valid_px", "val_r2", "learning_rate"} <= set(history[0])
+    assert "mean endpoint error" in (undisturbed / "model-card.md").read_text()
+
+
+def test_an_interrupted_run_goes_on_as_if_nothing_had_happened(undisturbed, tiny, tmp_path):
+    def stop(line):
+        raise KeyboardInterrupt
+
+    arguments = {"validation": tiny["validation"], "settings": SMALL}
+    with pytest.raises(KeyboardInterrupt):
+        fit([tiny["training"]], tmp_path / "run", progress=stop, **arguments)
+    assert len(runs.load_checkpoint(tmp_path / "run").history) == 1
+    fit([tiny["training"]], tmp_path / "run", resume=True, **arguments)
+    for ours, theirs in zip(weights(tmp_path / "run"), weights(undisturbed), strict=True):
+        assert np.array_equal(ours, theirs)
+    with (tmp_path / "run" / "history.csv").open() as file:
+        assert [row["epoch"] for row in csv.DictReader(file)] == ["1", "2", "3"]
+
+
+@pytest.mark.slow
+def test_a_killed_run_goes_on_as_if_nothing_had_happened(undisturbed, tiny, tmp_path):
+    command = [
+        *(sys.executable, "-m", "specksim_train", "fit", str(tiny["training"])),
+        *("--validation", str(tiny["validation"]), "--out", str(tmp_path / "run")),
+        *("--architecture", "unet", "--filters", "2", "--epochs", "3", "--batch-size", "3"),
+    ]
+    process = subprocess.Popen(command)
+    while process.poll() is None and not (tmp_path / "run" / runs.CHECKPOINT).exists():
+        time.sleep(0.02)
+    os.kill(process.pid, signal.SIGKILL)
+    process.wait()
+    subprocess.run([*command, "--resume"], check=True)
+    for ours, theirs in zip(weights(tmp_path / "run"), weights(undisturbed), strict=True):
+        assert np.array_equal(ours, theirs)
+
+
+def test_a_run_is_not_overwritten_nor_resumed_with_something_else(undisturbed, tiny, tmp_path):
+    with pytest.raises(FileExistsError, match="--resume goes on"):
+        fit([tiny["training"]], undisturbed, settings=SMALL)
+    with pytest.raises(ValueError, match=r"cannot be resumed: base_filters was 2, now 4"):
+        fit(
+            [tiny["training"]],
+            undisturbed,
+            validation=tiny["validation"],
+            settings=replace(SMALL, base_filters=4),
+            resume=True,
+        )
+    with pytest.raises(ValueError, match=r"cannot be resumed: trained_on \(content hashes\)"):
+        fit([tiny["validation"]], undisturbed, validation=tiny["validation"], settings=SMALL, resume=True)
+    with pytest.raises(ValueError, match="holds no run to resume"):
+        fit([tiny["training"]], tmp_path / "none", settings=SMALL, resume=True)
+
+
+def test_a_new_run_may_start_from_the_weights_of_another(undisturbed, tiny, tmp_path):
+    one = replace(SMALL, epochs=1, learning_rate=1e-12)
+    fit([tiny["training"]], tmp_path / "run", settings=one, from_model=undisturbed)
+    start = keras.saving.load_model(undisturbed / runs.BEST, compile=False).get_weights()
+    for ours, theirs in zip(weights(tmp_path / "run"), start, strict=True):
+        assert ours == pytest.approx(theirs, abs=1e-9)
+    with pytest.raises(ValueError, match="architecture and base_filters must be the same"):
+        fit(
+            [tiny["training"]],
+            tmp_path / "other",
+            settings=replace(SMALL, base_filters=4),
+            from_model=undisturbed,
+        )
+
+
+def test_a_loss_that_explodes_ends_the_run_with_one_clear_line(tiny, tmp_path):
+    wild = replace(SMALL, learning_rate=1e30)
+    with pytest.raises(RuntimeError, match=r"the loss became (nan|inf) in epoch \d, step \d.*learning_rate"):
+        fit([tiny["training"]], tmp_path / "run", settings=wild)
+
+
+def test_what_a_feed_raises_reaches_the_user(tiny, monkeypatch, tmp_path):
+    def broken(self, number, step=0):
+        raise ValueError("file: pair 0 cannot be read")
+
+    monkeypatch.setattr(training, "_configuration", lambda *_: {"trained_on": {}})
+    monkeypatch.setattr(PairFiles, "read", broken)
+    with pytest.raises(ValueError, match=r"^file: pair 0 cannot be read$"):
+        fit([tiny["training"]], tmp_path / "run", settings=SMALL)
+
+
+def test_learning_rates_follow_from_the_history():
+    assert runs.cosine_rate(1.0, 0, 11) == pytest.approx(1.0)
+    assert runs.cosine_rate(1.0, 10, 11) == pytest.approx(0.01)
+    history = [{"loss": value} for value in (3.0, 2.0, 2.5, 2.5, 2.5, 2.5)]
+    assert runs.epochs_since_best(history, "loss") == 4
+    assert [runs.plateau_rate(1.0, history[:n], "loss", 2) for n in range(7)] == [1, 1, 1, 1, 0.5, 0.5, 0.25]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"architecture": "vnet"}, "architecture must be one of guided-unet, unet, got 'vnet'"),
+        ({"epochs": 0}, "epochs must be >= 1, got 0"),
+        ({"learning_rate": 0.0}, "learning_rate must be > 0"),
+        ({"schedule": "steps"}, "schedule must be one of"),
+        ({"seed": -1}, "seed must be >= 0, got -1"),
+    ],
+)
+def test_bad_settings_are_named(arguments, message):
+    with pytest.raises(ValueError, match=message):
+        Settings(**arguments)
+
+
+def test_the_command_says_in_one_line_what_is_wrong(tmp_path):
+    result = CliRunner().invoke(main, ["fit", str(tmp_path / "no.h5"), "--out", str(tmp_path / "run")])
+    assert result.exit_code == 1
+    assert result.output == f"Error: {tmp_path / 'no.h5'}: No such file or directory\n"
+    assert CliRunner().invoke(main, ["fit", "--out", "run"]).exit_code == 2
+
+
+def test_without_a_backend_the_command_says_what_to_install(monkeypatch, tmp_path):
+    monkeypatch.setattr("specksim_train.cli.find_spec", lambda name: None)
+    result = CliRunner().invoke(main, ["fit", "a.h5", "--out", str(tmp_path / "run")])
+    assert result.exit_code == 1
+    assert result.output.count("\n") == 1
+    assert "pip install 'specksim[train]'" in result.output
+
+
+def test_models_lists_the_runs_of_a_folder(undisturbed):
+    result = CliRunner().invoke(main, ["models", str(undisturbed.parent)])
+    assert result.exit_code == 0
+    assert f"{undisturbed}  unet, 2 filters, epoch" in result.output
+
+
+@pytest.mark.parametrize("command", [[], ["fit"], ["models"]])
+def test_help_imports_nothing_heavy(command):
+    code = (
+        "import sys, specksim_train.cli as c\n"
+        f"try: c.main({[*command, '--help']!r})\n"
+        "except SystemExit: pass\n"
+        "heavy = {'keras', 'tensorflow', 'numba', 'scipy', 'h5py', 'matplotlib', 'xraylib'}\n"
+        "heavy &= set(sys.modules)\n"
+        "sys.exit(repr(heavy) if heavy else 0)"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True, stdout=subprocess.DEVNULL)
+
+
+@pytest.mark.slow
+def test_layers_and_losses_pass_on_jax():
+    pytest.importorskip("jax")
+    here = Path(__file__).parent
+    names = ("test_layers.py", "test_losses.py", "test_architectures.py")
+    subprocess.run(
+        [sys.executable, "-m", "pytest", "-q", *(str(here / name) for name in names)],
+        env={**os.environ, "KERAS_BACKEND": "jax"},
+        check=True,
+    )
