@@ -23,7 +23,7 @@ def preview(pair: SpecklePair, setup: Setup, path: str | Path) -> None:
     path : path-like
         The picture's file; overwritten.
     """
-    figure = Figure(figsize=(15, 7), layout="constrained")
+    figure = Figure(figsize=(15, 7), layout="compressed")
     axes = figure.subplots(2, 4)
     units = "relative" if pair.reference.dtype == np.float32 else "counts"
     low, high = np.percentile([pair.reference[0], pair.sample[0]], [0.5, 99.5])
@@ -87,7 +87,15 @@ def _profile(axis: Axes, pair: SpecklePair, setup: Setup) -> None:
         low, high = twin.get_ylim()
         twin.set_ylim(low - 0.2 * (high - low), high)
     lines = axis.get_lines() + phase.get_lines()
-    axis.legend(lines, [str(line.get_label()) for line in lines], loc="lower center", ncols=3)
+    axis.legend(
+        lines,
+        [str(line.get_label()) for line in lines],
+        loc="lower center",
+        ncols=3,
+        fontsize="small",
+        columnspacing=0.8,
+        handlelength=1.2,
+    )
 
 
 def _save(figure: Figure, path: str | Path) -> None:

@@ -41,9 +41,19 @@ def smooth(images: Any, taps: np.ndarray) -> Any:
 
 
 def enlarge(images: Any, factor: int) -> Any:
-    """Bilinear interpolation of block means back to pixels."""
-    _, rows, columns, _ = ops.shape(images)
-    return ops.image.resize(images, (rows * factor, columns * factor), interpolation="bilinear")
+    """Bilinear interpolation of block means back to pixels; the outermost half blocks repeat their mean.
+
+    Written out, as `ops.image.resize` refuses sizes that are not known before the image is there.
+    """
+    for axis in (1, 2):
+        cells = ops.shape(images)
+        ahead = ops.take(images, ops.maximum(ops.arange(cells[axis]) - 1, 0), axis=axis)
+        behind = ops.take(images, ops.minimum(ops.arange(cells[axis]) + 1, cells[axis] - 1), axis=axis)
+        places = [(k + 0.5) / factor - 0.5 for k in range(factor)]
+        parts = [images + abs(place) * ((ahead if place < 0 else behind) - images) for place in places]
+        size = [cells[k] * factor if k == axis else cells[k] for k in range(4)]
+        images = ops.reshape(ops.stack(parts, axis=axis + 1), size)
+    return images
 
 
 class _Parameterless(keras.layers.Layer):

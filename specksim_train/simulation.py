@@ -13,10 +13,11 @@ from typing import Any
 import numpy as np
 
 from specksim import detector, phantoms
-from specksim.forward import OpticalPaths, optical_paths, trace_object, valid_mask
 from specksim.optics import rays, refraction
 from specksim.sandpaper import SpeckleField, crop_field
 from specksim.setups import Setup
+from specksim.tracing import OpticalPaths, optical_paths, trace_object
+from specksim.validity import valid_mask
 
 EMPTY = "empty"
 _CONSTANT_PX = (0.02, 3.0)
@@ -147,7 +148,7 @@ def simulate_training_pair(
     for name, light, deposited in (("reference", speckle, False), ("sample", arrived, True)):
         taps = detector.blur_taps(setup.blur_px, oversampling, deposited=deposited)
         expected = detector.expected_image(light, taps, oversampling, shape)
-        counts = detector.expose(expected, setup.detector.photons_per_pixel, noise_rng)
+        counts = detector.expose(expected, setup, noise_rng)
         images[name] = counts.astype(np.float32)
     labels = {
         name: detector.bin_mean(cells, oversampling, shape) / np.float32(oversampling)

@@ -12,7 +12,7 @@ import h5py
 import numpy as np
 
 from specksim.dataset import schema
-from specksim.dataset.writer import complete_file
+from specksim.dataset.writer import complete_file, part_path
 from specksim.setups import Setup
 
 MAPS = {
@@ -124,15 +124,17 @@ def write_retrieval(
     target = Path(path)
     if target.exists() and not overwrite:
         raise FileExistsError(f"{target} exists; give overwrite to replace it")
-    part = target.with_name(f"{target.name}.part")
+    part = part_path(target)
     series = [retrievals] if isinstance(retrievals, Retrieval) else retrievals
     if part.exists():
         raise FileExistsError(f"{part} exists: another run is writing it or was killed; remove it if so")
-    with complete_file(target, part) as file:
+    with complete_file(target) as new:
+        file = new.hdf5
         _create_entry(file, setup)
         rows: list[dict[str, Any]] = []
         for retrieval in series:
             _append(file[schema.DATA], len(rows), retrieval)
+            new.raise_failure()
             rows.append({"method": retrieval.method, **retrieval.parameters})
         if not rows:
             raise ValueError(f"{target}: there is no retrieval to write")

@@ -108,6 +108,8 @@ def fit(
     """
     if bool(train) == bool(simulate):
         raise click.UsageError("give either training files or --simulate")
+    if simulate and settings["crop"]:
+        raise click.UsageError("--crop goes with training files; for --simulate set the frame in its setup")
     require_backend()
     from specksim_train import training
     from specksim_train.augmentation import Augmentation

@@ -14,8 +14,8 @@ from pathlib import Path
 import pytest
 
 import specksim
-from cli.conftest import SETS
 from specksim.dataset import open_dataset
+from tests.cli.conftest import SETS
 
 
 def names(folder: Path) -> list[str]:

@@ -183,8 +183,6 @@ def test_evaluate(tmp_path, run_folder, monkeypatch):
 @pytest.mark.filterwarnings("ignore::FutureWarning")
 @pytest.mark.parametrize("file_format", ["onnx", "saved_model"])
 def test_export(tmp_path, run_folder, file_format):
-    if importlib.util.find_spec("tf2onnx") is None and file_format == "onnx":
-        pytest.skip("needs tf2onnx")
     result = run_well("export", run_folder, "--format", file_format, "-o", tmp_path / "network")
     assert "agrees with Keras within" in result.stdout
     assert (tmp_path / "network").exists()

@@ -1,11 +1,10 @@
 """Losses and metrics against plain NumPy."""
 
+import keras
 import numpy as np
 import pytest
 
-keras = pytest.importorskip("keras")
-
-from specksim_train import losses  # noqa: E402
+from specksim_train import losses
 
 
 @pytest.fixture

@@ -10,16 +10,15 @@ import time
 from dataclasses import replace
 from pathlib import Path
 
+import keras
 import numpy as np
 import pytest
 from click.testing import CliRunner
 
-keras = pytest.importorskip("keras")
-
-from specksim_train import architectures, losses, runs, training  # noqa: E402
-from specksim_train.cli import main  # noqa: E402
-from specksim_train.data import FileFeed, PairFiles  # noqa: E402
-from specksim_train.training import Settings, fit  # noqa: E402
+from specksim_train import architectures, losses, runs, training
+from specksim_train.cli import main
+from specksim_train.data import FileFeed, PairFiles
+from specksim_train.training import Settings, fit
 
 SMALL = Settings(architecture="unet", base_filters=2, epochs=3, batch_size=3)  # the quicker one to trace
 
@@ -211,7 +210,6 @@ def test_help_imports_nothing_heavy(command):
 
 @pytest.mark.slow
 def test_layers_and_losses_pass_on_jax():
-    pytest.importorskip("jax")
     here = Path(__file__).parent
     names = ("test_layers.py", "test_losses.py", "test_architectures.py")
     subprocess.run(
