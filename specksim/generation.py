@@ -92,7 +92,7 @@ def make_plan(request: Request, n: int, target: str | os.PathLike[str], compress
     Raises
     ------
     ValueError
-        If n < 1, the compression is unknown, or the sandpaper is too steep for the wave grid.
+        If n < 1 or the compression is unknown.
     OSError
         If the folder does not exist, the target is a folder, or the disk has not enough room.
     """
@@ -105,7 +105,6 @@ def make_plan(request: Request, n: int, target: str | os.PathLike[str], compress
         raise IsADirectoryError(f"{target} is a directory, not a file")
     if not target.parent.is_dir():
         raise NotADirectoryError(f"the folder {target.parent} does not exist")
-    require_sampling(request.setup)
     _require_room(target.parent, n * schema.pair_bytes(request.setup, request.steps))
     size = request.setup.numerics.pairs_per_field
     shards = tuple(
@@ -209,9 +208,11 @@ def run_plan(
     with _lock(plan.target):
         if resume and plan.target.exists():
             _require_same(plan, plan.target)
-            for path in (*plan.finished().values(), *plan.unfinished()):
-                path.unlink()
+            _remove_merged_shards(plan)
             return 0
+        if plan.target.exists() and not overwrite:
+            raise FileExistsError(f"{plan.target} exists; --overwrite replaces it")
+        require_sampling(plan.request.setup)
         finished = _finished_shards(plan, resume, overwrite)
         todo = [shard for shard in plan.shards if shard not in finished]
         pairs = sum(shard.stop - shard.first for shard in todo) + (plan.n if len(plan.shards) > 1 else 0)
@@ -222,6 +223,15 @@ def run_plan(
         run_tasks(write_shard, [(plan, shard) for shard in todo], workers, progress)
         _merge_shards(plan)
     return sum(shard.stop - shard.first for shard in todo)
+
+
+def _remove_merged_shards(plan: Plan) -> None:
+    """Remove what a run left that was killed between the last rename and its own cleaning up."""
+    for path in plan.finished().values():
+        with open_dataset(path) as dataset:
+            merged = not plan.request.difference(dataset.request)
+        if merged:
+            path.unlink()
 
 
 def _merge_shards(plan: Plan) -> None:
@@ -291,8 +301,6 @@ def _lock(target: Path) -> Iterator[None]:
 
 def _finished_shards(plan: Plan, resume: bool, overwrite: bool) -> set[Shard]:
     """Deal with what stands in the way of a run; the shards that need not be done again."""
-    if plan.target.exists() and not overwrite:
-        raise FileExistsError(f"{plan.target} exists; --overwrite replaces it")
     found, unfinished = plan.finished(), plan.unfinished()
     remnants = [*found.values(), *unfinished]
     if remnants and not (resume or overwrite):

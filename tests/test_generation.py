@@ -466,3 +466,14 @@ def test_a_killed_worker_is_replaced(tmp_path):
     assert names(tmp_path) == ["x.h5"]
     with open_dataset(tmp_path / "x.h5", verify=True) as dataset:
         assert [pair.index for pair in dataset] == list(range(180))
+
+
+def test_shards_that_a_killed_run_merged_are_cleared(tmp_path, seven):
+    interrupted(tmp_path / "x.h5")
+    left = {path: path.read_bytes() for path in tmp_path.iterdir()}
+    run_plan(plan(tmp_path / "x.h5"), resume=True)
+    for path, data in left.items():
+        path.write_bytes(data)
+    assert run_plan(plan(tmp_path / "x.h5"), resume=True) == 0
+    assert names(tmp_path) == ["x.h5"]
+    assert content_hash(tmp_path / "x.h5") == content_hash(seven)
