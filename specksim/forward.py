@@ -147,19 +147,15 @@ def simulate_pair(
     transmission = refraction.transmitted_intensity(paths.absorption, setup.wavenumber_per_m)
     phase = refraction.phase_shift(paths.refraction, setup.wavenumber_per_m)
 
-    def record(light: np.ndarray, deposited: bool) -> np.ndarray:
-        blur = detector.blur_taps(setup.blur_px, oversampling, deposited)
-        expected = detector.expected_image(light, blur, oversampling, shape)
-        return detector.expose(expected, setup, noise_rng)
-
     def mean(cells: np.ndarray) -> np.ndarray:
         return detector.bin_mean(cells, oversampling, shape)
 
     references, samples = [], []
     speckles, offsets = crop_field(field, transmission.shape, steps, crop_rng)
     for speckle in speckles:
-        references.append(record(speckle, deposited=False))
-        samples.append(record(rays.deposit(speckle * transmission, dx, dy), deposited=True))
+        reference, sample = photograph(setup, speckle, transmission, dx, dy, noise_rng)
+        references.append(reference)
+        samples.append(sample)
     return SpecklePair(
         reference=np.stack(references),
         sample=np.stack(samples),
@@ -172,3 +168,39 @@ def simulate_pair(
         index=index,
         step_offset_px=offsets / oversampling,
     )
+
+
+def photograph(
+    setup: Setup,
+    speckle: np.ndarray,
+    transmission: np.ndarray,
+    dx: np.ndarray,
+    dy: np.ndarray,
+    rng: np.random.Generator,
+) -> tuple[np.ndarray, np.ndarray]:
+    """Reference and sample image of one position of the sandpaper.
+
+    Parameters
+    ----------
+    setup : Setup
+    speckle : (H', W') float32
+        Intensity on the ray grid, over the frame and its margin, relative to its mean.
+    transmission, dx, dy : (H', W') float32
+        Transmission, and displacement in cells of the ray grid.
+    rng : numpy.random.Generator
+        Of the photon noise.
+
+    Returns
+    -------
+    reference, sample : (H, W) arrays
+        See `detector.expose`.
+    """
+    shape, oversampling = (setup.detector.rows, setup.detector.columns), setup.numerics.oversampling
+
+    def record(light: np.ndarray, deposited: bool) -> np.ndarray:
+        blur = detector.blur_taps(setup.blur_px, oversampling, deposited)
+        expected = detector.expected_image(light, blur, oversampling, shape)
+        return detector.expose(expected, setup, rng)
+
+    reference = record(speckle, deposited=False)
+    return reference, record(rays.deposit(speckle * transmission, dx, dy), deposited=True)

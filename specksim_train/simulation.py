@@ -13,7 +13,8 @@ from typing import Any
 import numpy as np
 
 from specksim import detector, phantoms
-from specksim.optics import rays, refraction
+from specksim.forward import photograph
+from specksim.optics import refraction
 from specksim.sandpaper import SpeckleField, crop_field
 from specksim.setups import Setup
 from specksim.tracing import OpticalPaths, optical_paths, trace_object
@@ -143,17 +144,12 @@ def simulate_training_pair(
         total += np.float32(oversampling) * part
 
     speckle = crop_field(field, transmission.shape, 1, crop_rng)[0][0]
-    arrived = rays.deposit(speckle * transmission, dx, dy)
-    images = {}
-    for name, light, deposited in (("reference", speckle, False), ("sample", arrived, True)):
-        taps = detector.blur_taps(setup.blur_px, oversampling, deposited=deposited)
-        expected = detector.expected_image(light, taps, oversampling, shape)
-        counts = detector.expose(expected, setup, noise_rng)
-        images[name] = counts.astype(np.float32)
+    reference, sample = photograph(setup, speckle, transmission, dx, dy, noise_rng)
     labels = {
         name: detector.bin_mean(cells, oversampling, shape) / np.float32(oversampling)
         for name, cells in (("dx", dx), ("dy", dy))
     }
+    images = {"reference": reference.astype(np.float32), "sample": sample.astype(np.float32)}
     return {**images, **labels, "valid": valid_mask(setup, dx, dy, margin_px).astype(np.float32)}
 
 
