@@ -174,11 +174,3 @@ def test_binned_intensity_is_the_mean_over_blocks(rng, factor):
 def test_binning_by_a_factor_that_does_not_fit_is_refused():
     with pytest.raises(ValueError, match=r"factor must divide the wave's shape \(6, 12\), got 5"):
         waves.binned_intensity(np.zeros((6, 12), np.complex64), 5)
-
-
-def test_python_exponential_agrees_with_the_compiled_one(rng):
-    thickness = rng.uniform(0, 1e-4, (5, 7)).astype(np.float32)
-    out = np.empty((2, 5, 7), np.complex64)
-    waves._exponential(thickness, -1e5, -1e3, out[0])
-    waves._exponential.py_func(thickness, -1e5, -1e3, out[1])
-    assert np.allclose(*out, atol=2e-6)
