@@ -443,7 +443,7 @@ def test_a_full_disk_in_mid_run_is_one_line_and_leaves_nothing(workers, tmp_path
     command = ["generate", "--n", "80", "--workers", workers, "-o", str(tmp_path / "x.h5"), *options]
     done = subprocess.run([sys.executable, "-c", FULL_DISK, *command], capture_output=True, text=True)
     assert done.returncode == 1
-    assert "File too large" in done.stderr
+    assert ".part: File too large" in done.stderr
     assert "Traceback" not in done.stderr
     assert done.stderr.count("Error") == 1
     assert names(tmp_path) == []

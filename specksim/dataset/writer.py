@@ -60,8 +60,9 @@ class NewFile:
 
     def raise_failure(self) -> None:
         """Raise the first OSError that writing met, if any."""
-        if self._guard.failure is not None:
-            raise self._guard.failure
+        failure = self._guard.failure
+        if failure is not None:
+            raise OSError(failure.errno, failure.strerror, str(self._guard.name))
 
     def finish(self) -> None:
         """Close the file, all of it on the disk."""
