@@ -298,7 +298,7 @@ def test_a_read_only_installation_and_no_home(read_only, tmp_path):
         check=False,
     )
     assert made.returncode == 0, made.stderr
-    assert "1 pairs in" in made.stdout
+    assert "1 pair in" in made.stdout
     assert not list(read_only.rglob("__pycache__"))
     with open_dataset(tmp_path / "out" / "x.h5", verify=True) as dataset:
         assert dataset[0].reference.mean() > 100
