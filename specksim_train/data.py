@@ -6,6 +6,7 @@ float32, channels (dx, dy, valid); see `specksim_train.losses`.
 
 import math
 import os
+from abc import abstractmethod
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -192,9 +193,9 @@ class Feed(keras.utils.PyDataset):
             self.failure = error
             raise
 
+    @abstractmethod
     def batch(self, index: int) -> Batch:
         """Batch `index` of the epoch."""
-        raise NotImplementedError
 
 
 class FileFeed(Feed):

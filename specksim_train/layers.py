@@ -57,16 +57,12 @@ def enlarge(images: Any, factor: int) -> Any:
 
 
 class _Parameterless(keras.layers.Layer):
-    """A layer in float32 without parameters; `radius_px` is how far its output looks around."""
+    """A layer in float32 without parameters. Each has a `radius_px`: how far its output looks around."""
 
     def __init__(self, **kwargs: Any) -> None:
         kwargs["dtype"] = "float32"
         super().__init__(trainable=False, **{key: kwargs[key] for key in kwargs if key != "trainable"})
         self.built = True
-
-    @property
-    def radius_px(self) -> int:
-        raise NotImplementedError
 
 
 @keras.saving.register_keras_serializable(package=_PACKAGE)
