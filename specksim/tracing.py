@@ -35,8 +35,10 @@ def optical_paths(setup: Setup, scene: Mapping[str, Any], margin_px: int) -> Opt
     return OpticalPaths(refraction_path, absorption_path)
 
 
-def trace_object(setup: Setup, scene: Mapping[str, Any]) -> tuple[OpticalPaths, int]:
+def trace_object(setup: Setup, scene: Mapping[str, Any], extra_px: int = 0) -> tuple[OpticalPaths, int]:
     """Optical paths over the frame and all from where light or fringes may reach it, and that margin, px.
+
+    `extra_px` is room for displacements that are not the object's, such as a drift.
 
     Raises
     ------
@@ -45,11 +47,11 @@ def trace_object(setup: Setup, scene: Mapping[str, Any]) -> tuple[OpticalPaths, 
     """
     limit = max(setup.detector.rows, setup.detector.columns, _FARTHEST_PX)
     blur = math.ceil(4 * setup.blur_px) + 2
-    margin_px = max(_LEAST_MARGIN_PX, blur, math.ceil(fringe_reach_px(setup)) + 2)
+    margin_px = max(_LEAST_MARGIN_PX, blur, math.ceil(fringe_reach_px(setup)) + 2) + extra_px
     while True:
         paths = optical_paths(setup, scene, margin_px)
         farthest = _farthest_px(setup, paths)
-        needed = math.ceil(farthest) + blur
+        needed = math.ceil(farthest) + blur + extra_px
         if needed <= margin_px:
             return paths, margin_px
         if farthest > limit:

@@ -17,10 +17,11 @@ from specksim.forward import photograph
 from specksim.optics import refraction
 from specksim.sandpaper import SpeckleField, crop_field
 from specksim.setups import Setup
-from specksim.tracing import OpticalPaths, optical_paths, trace_object
+from specksim.tracing import trace_object
 from specksim.validity import valid_mask
 
 EMPTY = "empty"
+_NOTHING: dict[str, Any] = {"geometry": "sphere", "material": "nylon", "bodies": []}
 _CONSTANT_PX = (0.02, 3.0)
 _STRAIN_PX = 1.5  # most that a linear field adds at the edge of the frame
 _WAVE_PX = 0.5
@@ -107,7 +108,7 @@ def draw_object(
     geometry = geometries[int(rng.integers(len(geometries)))]
     material = materials[int(rng.integers(len(materials)))]
     if geometry == EMPTY:
-        return {"geometry": EMPTY, "material": material}
+        return _NOTHING
     return phantoms.draw_scene(geometry, material, setup, rng)
 
 
@@ -136,7 +137,8 @@ def simulate_training_pair(
         reference, sample (H, W) float32 counts; dx, dy (H, W) float32, pixels; valid (H, W) float32.
     """
     shape, oversampling = (setup.detector.rows, setup.detector.columns), setup.numerics.oversampling
-    paths, margin_px = _paths(setup, scene, math.ceil(smooth.farthest_px(*shape)))
+    extra_px = math.ceil(smooth.farthest_px(*shape))
+    paths, margin_px = trace_object(setup, scene or _NOTHING, extra_px)
     dx, dy = refraction.displacement(paths.refraction, setup.effective_distance_m, setup.ray_pitch_m)
     transmission = refraction.transmitted_intensity(paths.absorption, setup.wavenumber_per_m)
     centred = [(np.arange(n) - 0.5 * (n - 1)) / oversampling for n in dx.shape]
@@ -151,13 +153,3 @@ def simulate_training_pair(
     }
     images = {"reference": reference.astype(np.float32), "sample": sample.astype(np.float32)}
     return {**images, **labels, "valid": valid_mask(setup, dx, dy, margin_px).astype(np.float32)}
-
-
-def _paths(setup: Setup, scene: dict[str, Any] | None, extra_px: int) -> tuple[OpticalPaths, int]:
-    """Optical paths with room for another `extra_px` of displacement, and their margin."""
-    if scene is not None and scene["geometry"] != EMPTY:
-        margin_px = trace_object(setup, scene)[1] + extra_px
-        return optical_paths(setup, scene, margin_px), margin_px
-    margin_px = 8 + math.ceil(4 * setup.blur_px) + extra_px
-    nothing = np.zeros(setup.ray_nodes(margin_px).shape, np.float32)
-    return OpticalPaths(nothing, nothing), margin_px

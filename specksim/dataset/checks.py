@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Iterator
+from typing import Any
 
 import numpy as np
 from scipy import ndimage
@@ -26,8 +27,9 @@ def find_problems(dataset: SpeckleDataset, row: int) -> Iterator[str]:
     A field that cannot be read, or whose checksum does not match, is reported as such and the physics is
     left alone; otherwise the physics is checked.
     """
+    read: dict[str, Any] = {}
     damaged = False
-    for name in (*(field.name for field in schema.fields(dataset.request.setup)), schema.PARAMETER_CHECKSUM):
+    for name in schema.checksummed(dataset.request.setup):
         try:
             stored = dataset.parameters(row) if name == schema.PARAMETER_CHECKSUM else dataset.read(name, row)
             intact = dataset.intact(name, row, stored)
@@ -35,21 +37,25 @@ def find_problems(dataset: SpeckleDataset, row: int) -> Iterator[str]:
             yield f"{name}: {str(error).removeprefix(f'{dataset.path}: ')}"
             damaged = True
             continue
+        read[name] = stored
         if not intact:
             yield f"{name}: the checksum does not match"
             damaged = True
     if damaged:
         return
+    parameters = read.pop(schema.PARAMETER_CHECKSUM)
     try:
-        pair = dataset[row]
-        yield from _wrong_parameters(dataset, row, pair)
+        pair = dataset.assemble(row, read, parameters)
+        yield from _wrong_parameters(dataset, row, pair, parameters)
         yield from wrong_physics(pair, dataset.request)
     except ValueError as error:
         yield f"parameters: {str(error).removeprefix(f'{dataset.path}: ')}"
 
 
-def _wrong_parameters(dataset: SpeckleDataset, row: int, pair: SpecklePair) -> Iterator[str]:
-    parameters, request = dataset.parameters(row), dataset.request
+def _wrong_parameters(
+    dataset: SpeckleDataset, row: int, pair: SpecklePair, parameters: dict[str, Any]
+) -> Iterator[str]:
+    request = dataset.request
     first = int(dataset.parameters(0)["index"])
     if pair.index != first + row:
         yield f"index: {pair.index} in row {row} of a data set that begins with {first}"

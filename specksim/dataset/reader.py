@@ -122,6 +122,10 @@ class SpeckleDataset:
         parameters = self.parameters(row)
         if self._verify and not self.intact(schema.PARAMETER_CHECKSUM, row, parameters):
             raise ValueError(f"{self.path}: pair {row}, parameters: the checksum does not match")
+        return self.assemble(row, values, parameters)
+
+    def assemble(self, row: int, values: dict[str, Any], parameters: dict[str, Any]) -> SpecklePair:
+        """The pair that fields and parameters of a row make."""
         with self._reading(f"pair {row}, scene"):
             scene = json.loads(parameters["scene"])
             if not isinstance(scene, dict):
@@ -190,8 +194,7 @@ class SpeckleDataset:
         """The content hash that belongs to the request and the checksums in the file."""
         with self._reading("content hash"):
             request = _dataset(self._file, f"{schema.SETUP}/request")[()]
-            names = [*(field.name for field in self._fields), schema.PARAMETER_CHECKSUM]
-            columns = map(schema.checksum_name, names)
+            columns = map(schema.checksum_name, schema.checksummed(self.request.setup))
             return schema.content_hash(request, {column: self.column(column) for column in columns})
 
     def close(self) -> None:

@@ -63,6 +63,11 @@ def pair_bytes(setup: Setup, steps: int) -> int:
     )
 
 
+def checksummed(setup: Setup) -> tuple[str, ...]:
+    """What has a checksum in each row: every field, and the parameters together."""
+    return (*(field.name for field in fields(setup)), PARAMETER_CHECKSUM)
+
+
 def checksum_name(field: str) -> str:
     """Column of /entry/parameters that holds the CRC-32 of each row of a field."""
     return f"crc32_{field}"

@@ -130,7 +130,7 @@ def create_layout(file: h5py.File, request: Request, n: int, compression: str) -
     offset.attrs.update(
         units="pixel", long_name="offset (rows, columns) of the sandpaper from its first place"
     )
-    for name in (*(field.name for field in schema.fields(setup)), schema.PARAMETER_CHECKSUM):
+    for name in schema.checksummed(setup):
         parameters.create_dataset(schema.checksum_name(name), (n,), np.uint32)
     _write_setup(_group(file, schema.SETUP, "NXcollection"), request)
     file[schema.SETUP]["compression"] = compression
