@@ -22,8 +22,9 @@ import numpy as np
 from specksim import Setup, generate
 from specksim_train import architectures, backend, losses
 from specksim_train.augmentation import Augmentation
-from specksim_train.data import Feed, FileFeed, PairFiles
-from specksim_train.feeds import SimulatedPairs, training_request
+from specksim_train.data import PairFiles
+from specksim_train.feeds import Feed, FileFeed, Simulator
+from specksim_train.simulation import SimulatedPairs, training_request
 
 ROUNDS = 5
 
@@ -83,7 +84,7 @@ def compare_feeds(filters: int, steps: int, batch_size: int, simulate: bool) -> 
             report_feeds(in_turns(runs), filters, steps)
             return
         pairs = SimulatedPairs(training_request(setup, "nylon"), steps * batch_size)
-        with pairs.start(seed=0) as simulator:
+        with Simulator(pairs, seed=0) as simulator:
             runs["simulated"] = epoch(simulator.feed(0, batch_size, Augmentation()))
             report_feeds(in_turns(runs), filters, steps)
 

@@ -14,15 +14,15 @@ if TYPE_CHECKING:
         receptive_radius_px,
     )
     from specksim_train.augmentation import Augmentation
-    from specksim_train.feeds import SimulatedPairs
     from specksim_train.inference import Network, load
+    from specksim_train.simulation import SimulatedPairs
     from specksim_train.training import Settings, fit
 
 _HOMES = {
     "Augmentation": "augmentation",
     "Network": "inference",
     "Settings": "training",
-    "SimulatedPairs": "feeds",
+    "SimulatedPairs": "simulation",
     "build_guided_unet": "architectures",
     "build_plain_unet": "architectures",
     "build_unet": "architectures",

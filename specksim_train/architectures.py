@@ -12,10 +12,9 @@ import numpy as np
 from keras import layers
 
 from specksim_train.layers import Channels, CoarseShift, LocalNormalization, PullBack, WindowedShifts
+from specksim_train.tiling import MULTIPLE
 
-DEPTH = 4
-MULTIPLE = 2**DEPTH
-"""Rows and columns must be multiples of this."""
+DEPTH = 4  # poolings by two: sizes must be multiples of 2**DEPTH
 
 _ANY_SIZE = (None, None, 2)
 _WINDOWS_PX = (1.5, 3.0, 8.0)

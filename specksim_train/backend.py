@@ -32,7 +32,7 @@ def make_deterministic() -> None:
 
 @contextlib.contextmanager
 def share(devices: int) -> Iterator[None]:
-    """Share each batch between the first `devices` accelerators.
+    """Share each batch between the first `devices` devices: accelerators, where there are any.
 
     Raises
     ------
@@ -50,10 +50,7 @@ def share(devices: int) -> Iterator[None]:
     if keras.backend.backend() == "tensorflow":
         import tensorflow as tf
 
-        names = [
-            device.name.removeprefix("/physical_device:") for device in tf.config.list_physical_devices("GPU")
-        ]
-        with tf.distribute.MirroredStrategy(names[:devices]).scope():
+        with tf.distribute.MirroredStrategy(found[:devices]).scope():
             yield
         return
     keras.distribution.set_distribution(keras.distribution.DataParallel(devices=found[:devices]))

@@ -1,27 +1,21 @@
-"""Feeds: batches of pairs, each a pure function of (seed, epoch, index).
+"""Pairs out of data sets, what they hold, and how pairs become a batch."""
 
-A batch is (images, target): (B, H, W, 2) float32 counts, channels (reference, sample), and (B, H, W, 3)
-float32, channels (dx, dy, valid); see `specksim_train.losses`.
-"""
-
-import math
 import os
-from abc import abstractmethod
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import keras
 import numpy as np
 
 from specksim.dataset import SpeckleDataset, open_dataset
-from specksim_train.architectures import MULTIPLE
-from specksim_train.augmentation import NONE, Augmentation, Pair, augment
+from specksim_train.augmentation import Augmentation, Pair
 from specksim_train.inference import speckle_visibility
+from specksim_train.tiling import MULTIPLE
 
 Batch = tuple[np.ndarray, np.ndarray]
-_ORDER, _PAIR = 0, 1
+"""Images (B, H, W, 2) float32 counts, channels (reference, sample), and target (B, H, W, 3) float32, channels
+(dx, dy, valid); see `specksim_train.losses`."""
 
 
 @dataclass(frozen=True)
@@ -181,77 +175,6 @@ def survey_pairs(
     )
 
 
-class Feed(keras.utils.PyDataset):
-    """Batches of one epoch. What `__getitem__` raises is kept in `failure`: TensorFlow garbles it."""
-
-    failure: BaseException | None = None
-
-    def __getitem__(self, index: int) -> Batch:
-        try:
-            return self.batch(index)
-        except BaseException as error:
-            self.failure = error
-            raise
-
-    @abstractmethod
-    def batch(self, index: int) -> Batch:
-        """Batch `index` of the epoch."""
-
-
-class FileFeed(Feed):
-    """Batches out of files, every pair once an epoch, in another order in each.
-
-    Parameters
-    ----------
-    files : PairFiles
-    batch_size : int
-    seed, epoch : int
-    augmentation : Augmentation or None
-        None: pairs in the order of the files, cut in the middle to multiples of 16: for validation.
-    crop : int or None
-        Rows and columns that are cut out of each pair, a multiple of 16; None for the largest that leaves
-        room for the drift.
-
-    Notes
-    -----
-    A pair is one chunk of each field in the file, so that any order reads every chunk once.
-    """
-
-    def __init__(
-        self,
-        files: PairFiles,
-        batch_size: int,
-        seed: int = 0,
-        epoch: int = 0,
-        augmentation: Augmentation | None = None,
-        crop: int | None = None,
-        **kwargs: Any,
-    ) -> None:
-        super().__init__(**kwargs)
-        if batch_size < 1:
-            raise ValueError(f"batch_size must be >= 1, got {batch_size}")
-        self.files, self.batch_size, self.seed, self.epoch = files, batch_size, seed, epoch
-        self.augmentation = augmentation
-        self.crop = crop_size(files.frame, augmentation or NONE, crop)
-        self.order = np.arange(len(files))
-        if augmentation is not None:
-            np.random.default_rng(np.random.SeedSequence(seed, spawn_key=(_ORDER, epoch))).shuffle(self.order)
-
-    def __len__(self) -> int:
-        return math.ceil(len(self.order) / self.batch_size)
-
-    def batch(self, index: int) -> Batch:
-        numbers = self.order[index * self.batch_size : (index + 1) * self.batch_size]
-        return stack([self._pair(int(number)) for number in numbers])
-
-    def _pair(self, number: int) -> Pair:
-        if self.augmentation is None:
-            return _middle(self.files.read(number), self.crop)
-        rng = np.random.default_rng(np.random.SeedSequence(self.seed, spawn_key=(_PAIR, self.epoch, number)))
-        step = int(rng.integers(self.files.steps(number)))
-        return augment(self.files.read(number, step), self.crop, self.augmentation, rng)
-
-
 def crop_size(frame: tuple[int, int], augmentation: Augmentation, crop: int | None) -> tuple[int, int]:
     """Rows and columns of the cut: multiples of 16 that leave room for the drift.
 
@@ -278,9 +201,3 @@ def stack(pairs: Sequence[Pair]) -> Batch:
         values = [np.stack([pair[name] for name in names], axis=-1) for pair in pairs]
         batch.append(np.ascontiguousarray(np.stack(values), dtype=np.float32))
     return batch[0], batch[1]
-
-
-def _middle(pair: Pair, crop: tuple[int, int]) -> Pair:
-    start = [(size - wanted) // 2 for size, wanted in zip(pair["dx"].shape, crop, strict=True)]
-    window = tuple(slice(first, first + wanted) for first, wanted in zip(start, crop, strict=True))
-    return {name: values[window] for name, values in pair.items()}

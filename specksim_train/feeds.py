@@ -1,161 +1,115 @@
-"""Pairs simulated by worker processes while the network trains, never the same twice.
-
-Batch i of an epoch belongs to lane i mod 8. A lane has its own sandpaper field, a new one after every
-`pairs_per_field` pairs, and stays with one worker. So no field is computed twice, workers share nothing,
-and a batch depends on (seed, epoch, i) alone, whatever the number of workers.
-"""
+"""Feeds: batches of pairs for Keras, each a pure function of (seed, epoch, index)."""
 
 import math
 import multiprocessing
 import os
 import threading
-from collections import OrderedDict
-from collections.abc import Iterator
+from abc import abstractmethod
 from concurrent.futures import Future, ProcessPoolExecutor
-from contextlib import contextmanager
-from dataclasses import dataclass
 from multiprocessing import connection
-from typing import Any
+from typing import Any, Self
 
+import keras
 import numpy as np
 
-from specksim import phantoms
-from specksim.request import Request
-from specksim.sandpaper import SpeckleField, simulate_field
-from specksim.setups import Setup
-from specksim_train.augmentation import Augmentation, augment
-from specksim_train.data import Batch, Feed, Survey, crop_size, stack, survey_pairs
-from specksim_train.simulation import SmoothField, draw_object, draw_smooth_field, simulate_training_pair
+from specksim_train.augmentation import NONE, Augmentation, Pair, augment
+from specksim_train.data import Batch, PairFiles, crop_size, stack
+from specksim_train.simulation import LANES, Job, SimulatedPairs, simulate_batch
 
-_LANES = 8
-_FIELD, _PAIR = 0, 1
-_SURVEYED = 16
+_ORDER, _PAIR = 0, 1
 _AHEAD = 3  # batches in preparation for each worker
 
 
-@dataclass(frozen=True)
-class SimulatedPairs:
-    """Training pairs that are simulated on the fly.
+class Feed(keras.utils.PyDataset):
+    """Batches of one epoch. What `__getitem__` raises is kept in `failure`: TensorFlow garbles it."""
 
-    Attributes
+    failure: BaseException | None = None
+
+    def __getitem__(self, index: int) -> Batch:
+        try:
+            return self.batch(index)
+        except BaseException as error:
+            self.failure = error
+            raise
+
+    @abstractmethod
+    def batch(self, index: int) -> Batch:
+        """Batch `index` of the epoch."""
+
+
+class FileFeed(Feed):
+    """Batches out of files, every pair once an epoch, in another order in each.
+
+    Parameters
     ----------
-    request : Request
-        Setup, materials and geometries; its split and seed are not used.
-    pairs_per_epoch : int
-    workers : int
-        Processes, >= 1.
-    smooth_share : float
-        Share of the pairs with a drift or smooth field added, 0 to 1; half of them hold no object.
+    files : PairFiles
+    batch_size : int
+    seed, epoch : int
+    augmentation : Augmentation or None
+        None: pairs in the order of the files, cut in the middle to multiples of 16: for validation.
+    crop : int or None
+        Rows and columns that are cut out of each pair, a multiple of 16; None for the largest that leaves
+        room for the drift.
+    devices : int
+        Pairs at the end beyond a multiple of this are left out: each device takes an equal share of a batch.
+
+    Notes
+    -----
+    A pair is one chunk of each field in the file, so that any order reads every chunk once.
     """
 
-    request: Request
-    pairs_per_epoch: int = 1200
-    workers: int = 1
-    smooth_share: float = 0.5
+    def __init__(
+        self,
+        files: PairFiles,
+        batch_size: int,
+        seed: int = 0,
+        epoch: int = 0,
+        augmentation: Augmentation | None = None,
+        crop: int | None = None,
+        devices: int = 1,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(**kwargs)
+        if batch_size < 1:
+            raise ValueError(f"batch_size must be >= 1, got {batch_size}")
+        self.files, self.batch_size, self.seed, self.epoch = files, batch_size, seed, epoch
+        self.augmentation = augmentation
+        self.crop = crop_size(files.frame, augmentation or NONE, crop)
+        self.order = np.arange(len(files))
+        if augmentation is not None:
+            np.random.default_rng(np.random.SeedSequence(seed, spawn_key=(_ORDER, epoch))).shuffle(self.order)
+        self.order = self.order[: len(self.order) // devices * devices]
+        if not len(self.order):
+            raise ValueError(f"{len(files)} pairs cannot be shared between {devices} devices")
 
-    def __post_init__(self) -> None:
-        if self.pairs_per_epoch < 1 or self.workers < 1:
-            raise ValueError(
-                f"pairs_per_epoch and workers must be >= 1, got {self.pairs_per_epoch} and {self.workers}"
-            )
-        if not 0 <= self.smooth_share <= 1:
-            raise ValueError(f"smooth_share must be between 0 and 1, got {self.smooth_share}")
+    def __len__(self) -> int:
+        return math.ceil(len(self.order) / self.batch_size)
 
-    def describe(self) -> dict[str, Any]:
-        """All that the pairs depend on, for config.json; not the workers."""
-        return {
-            "request": self.request.to_json(),
-            "pairs_per_epoch": self.pairs_per_epoch,
-            "smooth_share": self.smooth_share,
-        }
+    def batch(self, index: int) -> Batch:
+        numbers = self.order[index * self.batch_size : (index + 1) * self.batch_size]
+        return stack([self._pair(int(number)) for number in numbers])
 
-    def survey(self) -> Survey:
-        """What such pairs look like, from a few."""
-        setup = self.request.setup
-        batch = Job(self, 0, 0, 0, _SURVEYED, None)
-        return survey_pairs(
-            simulate_pairs(batch),
-            frame=(setup.detector.rows, setup.detector.columns),
-            setups=(setup.to_toml(),),
-            content_hashes={},
-        )
-
-    @contextmanager
-    def start(self, seed: int) -> Iterator["Simulator"]:
-        """Worker processes, for as long as the context lasts."""
-        simulator = Simulator(self, seed)
-        try:
-            yield simulator
-        finally:
-            simulator.close()
+    def _pair(self, number: int) -> Pair:
+        if self.augmentation is None:
+            return _middle(self.files.read(number), self.crop)
+        rng = np.random.default_rng(np.random.SeedSequence(self.seed, spawn_key=(_PAIR, self.epoch, number)))
+        step = int(rng.integers(self.files.steps(number)))
+        return augment(self.files.read(number, step), self.crop, self.augmentation, rng)
 
 
-@dataclass(frozen=True)
-class Job:
-    """Batch `index` of an epoch, to be simulated; `augmentation` None for pairs as they are."""
-
-    pairs: SimulatedPairs
-    seed: int
-    epoch: int
-    index: int
-    pairs_in_batch: int
-    augmentation: Augmentation | None
-
-
-def simulate_batch(job: Job) -> Batch:
-    """Simulate one batch; runs in a worker."""
-    return stack(list(simulate_pairs(job)))
-
-
-def simulate_pairs(job: Job) -> Iterator[dict[str, np.ndarray]]:
-    """The pairs of a batch."""
-    request = job.pairs.request
-    setup = request.setup
-    frame = (setup.detector.rows, setup.detector.columns)
-    per_field = max(1, setup.numerics.pairs_per_field // job.pairs_in_batch)
-    per_epoch = math.ceil(job.pairs.pairs_per_epoch / job.pairs_in_batch)
-    total = job.epoch * per_epoch + job.index
-    lane, turn = total % _LANES, total // _LANES // per_field
-    field = _field(setup, job.seed, lane, turn)
-    for k in range(job.pairs_in_batch):
-        sequence = np.random.SeedSequence(job.seed, spawn_key=(_PAIR, job.epoch, job.index, k))
-        draw, crop, noise, vary = (np.random.default_rng(child) for child in sequence.spawn(4))
-        smooth, scene = SmoothField(), None
-        with_smooth = draw.random() < job.pairs.smooth_share
-        if with_smooth:
-            smooth = draw_smooth_field(draw, *frame)
-        if not with_smooth or draw.random() < 0.5:
-            scene = draw_object(draw, setup, request.geometries, request.materials)
-        pair = simulate_training_pair(setup, scene, smooth, field, crop, noise)
-        if job.augmentation is not None:
-            pair = augment(pair, crop_size(frame, job.augmentation, None), job.augmentation, vary)
-        yield pair
-
-
-_fields: OrderedDict[tuple[str, int, int, int], SpeckleField] = OrderedDict()
-"""The fields of a worker's lanes. A process that serves one call after the other has nowhere else to keep
-them."""
-
-
-def _field(setup: Setup, seed: int, lane: int, turn: int) -> SpeckleField:
-    key = (setup.to_toml(), seed, lane, turn)
-    if key not in _fields:
-        for old in [other for other in _fields if other[:3] == key[:3]]:
-            del _fields[old]  # a lane never goes back
-        rng = np.random.default_rng(np.random.SeedSequence(seed, spawn_key=(_FIELD, lane, turn)))
-        _fields[key] = simulate_field(setup, rng)
-        while len(_fields) > _LANES:
-            _fields.popitem(last=False)
-    return _fields[key]
+def _middle(pair: Pair, crop: tuple[int, int]) -> Pair:
+    start = [(size - wanted) // 2 for size, wanted in zip(pair["dx"].shape, crop, strict=True)]
+    window = tuple(slice(first, first + wanted) for first, wanted in zip(start, crop, strict=True))
+    return {name: values[window] for name, values in pair.items()}
 
 
 class Simulator:
-    """Worker processes that simulate batches ahead of the training. Made by `SimulatedPairs.start`."""
+    """Worker processes that simulate batches ahead of the training, for as long as its context lasts."""
 
     def __init__(self, pairs: SimulatedPairs, seed: int) -> None:
         self.pairs, self.seed = pairs, seed
         context = multiprocessing.get_context("spawn")
-        workers = min(pairs.workers, _LANES)
+        workers = min(pairs.workers, LANES)
         # one executor a worker: a lane stays with the worker that holds its field
         self._workers = [ProcessPoolExecutor(1, context, initializer=_begin) for _ in range(workers)]
 
@@ -165,15 +119,17 @@ class Simulator:
 
     def submit(self, job: Job, total: int) -> Future[Batch]:
         """Have a batch simulated by the worker of its lane."""
-        return self._workers[total % _LANES % len(self._workers)].submit(simulate_batch, job)
+        return self._workers[total % LANES % len(self._workers)].submit(simulate_batch, job)
 
     @property
     def ahead(self) -> int:
         """Batches that may be in preparation at a time."""
         return _AHEAD * len(self._workers)
 
-    def close(self) -> None:
-        """End the workers."""
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
         for worker in self._workers:
             worker.shutdown(wait=False, cancel_futures=True)
 
@@ -221,8 +177,3 @@ def _begin() -> None:
 def _end_with(sentinel: int) -> None:
     connection.wait([sentinel])
     os._exit(1)
-
-
-def training_request(setup: Setup, material: str) -> Request:
-    """The four training geometries in a material, or `mixed`."""
-    return Request.create(setup, material=material, geometries=phantoms.TRAINING)

@@ -1,5 +1,8 @@
-"""Pictures and model card of a run."""
+"""Pictures and model card of a run, and its scalars for TensorBoard."""
 
+import importlib
+import time
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -9,18 +12,17 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
 from specksim_train import runs
-from specksim_train.data import FileFeed, PairFiles
+from specksim_train.data import Batch
 
 _EXAMPLES = 4
 
 
-def write_report(run: Path, files: PairFiles | None, radius_px: int) -> None:
+def write_report(run: Path, examples: Batch, radius_px: int) -> None:
     """Draw the curves and some examples, and write the model card, from what a run folder holds."""
     history = runs.load_checkpoint(run).history
     config = runs.read_config(run)
     draw_curves(history, run / "curves.png")
-    if files is not None:
-        draw_examples(run, files)
+    draw_examples(run, examples)
     card = model_card(run.name, config, history, radius_px)
     runs.write_atomically(run / runs.CARD, lambda part: _write(part, card))
 
@@ -40,10 +42,10 @@ def draw_curves(history: list[runs.Row], path: Path) -> None:
     _save(figure, path)
 
 
-def draw_examples(run: Path, files: PairFiles) -> None:
+def draw_examples(run: Path, examples: Batch) -> None:
     """Truth, prediction and error of the first pairs, as PNG."""
     model = keras.saving.load_model(run / runs.BEST, compile=False, safe_mode=True)
-    images, target = FileFeed(files, min(_EXAMPLES, len(files))).batch(0)
+    images, target = (maps[:_EXAMPLES] for maps in examples)
     found = keras.ops.convert_to_numpy(model(images))
     figure = Figure(figsize=(15, 3 * len(images)), layout="constrained")
     axes = np.atleast_2d(figure.subplots(len(images), 5))
@@ -118,3 +120,22 @@ def model_card(name: str, config: dict[str, Any], history: list[runs.Row], radiu
 
 def _write(path: Path, text: str) -> None:
     path.write_text(text, encoding="utf-8")
+
+
+def write_scalars(run: Path, row: runs.Row) -> None:
+    """Add an epoch to RUN/tensorboard, where the package tensorboard is installed; it needs no TensorFlow."""
+    if find_spec("tensorboard") is None:
+        return
+    events = importlib.import_module("tensorboard.compat.proto.event_pb2")
+    summaries = importlib.import_module("tensorboard.compat.proto.summary_pb2")
+    files = importlib.import_module("tensorboard.summary.writer.event_file_writer")
+    scalars = [
+        summaries.Summary.Value(tag=name, simple_value=value)
+        for name, value in row.items()
+        if name != "epoch"
+    ]
+    writer = files.EventFileWriter(str(run / "tensorboard"))
+    writer.add_event(
+        events.Event(wall_time=time.time(), step=int(row["epoch"]), summary=summaries.Summary(value=scalars))
+    )
+    writer.close()

@@ -1,12 +1,17 @@
 """Training pairs simulated while a network trains: objects, and drifts and smooth fields behind them.
 
+Batch i of an epoch belongs to lane i mod 8. A lane has its own sandpaper field, a new one after every
+`pairs_per_field` pairs, and stays with one worker. So no field is computed twice, workers share nothing,
+and a batch depends on (seed, epoch, i) alone, whatever the number of workers.
+
 A network that has only seen objects in an otherwise empty frame learns that the frame is empty, and shrinks
 whatever else moves. So a share of the pairs is also displaced by what no object explains: the mask or the
 beam drifting between the exposures, wedges, bent mirrors.
 """
 
 import math
-from collections.abc import Sequence
+from collections import OrderedDict
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,16 +20,22 @@ import numpy as np
 from specksim import detector, phantoms
 from specksim.forward import photograph
 from specksim.optics import refraction
-from specksim.sandpaper import SpeckleField, crop_field
+from specksim.request import Request
+from specksim.sandpaper import SpeckleField, crop_field, simulate_field
 from specksim.setups import Setup
 from specksim.tracing import trace_object
 from specksim.validity import valid_mask
+from specksim_train.augmentation import Augmentation, augment
+from specksim_train.data import Batch, Survey, crop_size, stack, survey_pairs
 
+LANES = 8
 EMPTY = "empty"
 _NOTHING: dict[str, Any] = {"geometry": "sphere", "material": "nylon", "bodies": []}
 _CONSTANT_PX = (0.02, 3.0)
 _STRAIN_PX = 1.5  # most that a linear field adds at the edge of the frame
 _WAVE_PX = 0.5
+_FIELD, _PAIR = 0, 1
+_SURVEYED = 16
 
 
 @dataclass(frozen=True)
@@ -153,3 +164,115 @@ def simulate_training_pair(
     }
     images = {"reference": reference.astype(np.float32), "sample": sample.astype(np.float32)}
     return {**images, **labels, "valid": valid_mask(setup, dx, dy, margin_px).astype(np.float32)}
+
+
+@dataclass(frozen=True)
+class SimulatedPairs:
+    """Training pairs that are simulated on the fly.
+
+    Attributes
+    ----------
+    request : Request
+        Setup, materials and geometries; its split and seed are not used.
+    pairs_per_epoch : int
+    workers : int
+        Processes, >= 1.
+    smooth_share : float
+        Share of the pairs with a drift or smooth field added, 0 to 1; half of them hold no object.
+    """
+
+    request: Request
+    pairs_per_epoch: int = 1200
+    workers: int = 1
+    smooth_share: float = 0.5
+
+    def __post_init__(self) -> None:
+        if self.pairs_per_epoch < 1 or self.workers < 1:
+            raise ValueError(
+                f"pairs_per_epoch and workers must be >= 1, got {self.pairs_per_epoch} and {self.workers}"
+            )
+        if not 0 <= self.smooth_share <= 1:
+            raise ValueError(f"smooth_share must be between 0 and 1, got {self.smooth_share}")
+
+    def describe(self) -> dict[str, Any]:
+        """All that the pairs depend on, for config.json; not the workers."""
+        return {
+            "request": self.request.to_json(),
+            "pairs_per_epoch": self.pairs_per_epoch,
+            "smooth_share": self.smooth_share,
+        }
+
+    def survey(self) -> Survey:
+        """What such pairs look like, from a few."""
+        setup = self.request.setup
+        batch = Job(self, 0, 0, 0, _SURVEYED, None)
+        return survey_pairs(
+            simulate_pairs(batch),
+            frame=(setup.detector.rows, setup.detector.columns),
+            setups=(setup.to_toml(),),
+            content_hashes={},
+        )
+
+
+@dataclass(frozen=True)
+class Job:
+    """Batch `index` of an epoch, to be simulated; `augmentation` None for pairs as they are."""
+
+    pairs: SimulatedPairs
+    seed: int
+    epoch: int
+    index: int
+    pairs_in_batch: int
+    augmentation: Augmentation | None
+
+
+def simulate_batch(job: Job) -> Batch:
+    """Simulate one batch; runs in a worker."""
+    return stack(list(simulate_pairs(job)))
+
+
+def simulate_pairs(job: Job) -> Iterator[dict[str, np.ndarray]]:
+    """The pairs of a batch."""
+    request = job.pairs.request
+    setup = request.setup
+    frame = (setup.detector.rows, setup.detector.columns)
+    per_field = max(1, setup.numerics.pairs_per_field // job.pairs_in_batch)
+    per_epoch = math.ceil(job.pairs.pairs_per_epoch / job.pairs_in_batch)
+    total = job.epoch * per_epoch + job.index
+    lane, turn = total % LANES, total // LANES // per_field
+    field = _field(setup, job.seed, lane, turn)
+    for k in range(job.pairs_in_batch):
+        sequence = np.random.SeedSequence(job.seed, spawn_key=(_PAIR, job.epoch, job.index, k))
+        draw, crop, noise, vary = (np.random.default_rng(child) for child in sequence.spawn(4))
+        smooth, scene = SmoothField(), None
+        with_smooth = draw.random() < job.pairs.smooth_share
+        if with_smooth:
+            smooth = draw_smooth_field(draw, *frame)
+        if not with_smooth or draw.random() < 0.5:
+            scene = draw_object(draw, setup, request.geometries, request.materials)
+        pair = simulate_training_pair(setup, scene, smooth, field, crop, noise)
+        if job.augmentation is not None:
+            pair = augment(pair, crop_size(frame, job.augmentation, None), job.augmentation, vary)
+        yield pair
+
+
+_fields: OrderedDict[tuple[str, int, int, int], SpeckleField] = OrderedDict()
+"""The fields of a worker's lanes. A process that serves one call after the other has nowhere else to keep
+them."""
+
+
+def _field(setup: Setup, seed: int, lane: int, turn: int) -> SpeckleField:
+    key = (setup.to_toml(), seed, lane, turn)
+    if key not in _fields:
+        for old in [other for other in _fields if other[:3] == key[:3]]:
+            del _fields[old]  # a lane never goes back
+        rng = np.random.default_rng(np.random.SeedSequence(seed, spawn_key=(_FIELD, lane, turn)))
+        _fields[key] = simulate_field(setup, rng)
+        while len(_fields) > LANES:
+            _fields.popitem(last=False)
+    return _fields[key]
+
+
+def training_request(setup: Setup, material: str) -> Request:
+    """The four training geometries in a material, or `mixed`."""
+    return Request.create(setup, material=material, geometries=phantoms.TRAINING)

@@ -15,9 +15,10 @@ import numpy as np
 
 from specksim_train import architectures, backend, losses, runs
 from specksim_train.augmentation import Augmentation
-from specksim_train.data import Feed, FileFeed, PairFiles, Survey
-from specksim_train.feeds import SimulatedPairs
-from specksim_train.report import write_report
+from specksim_train.data import PairFiles, Survey
+from specksim_train.feeds import Feed, FileFeed, Simulator
+from specksim_train.report import write_report, write_scalars
+from specksim_train.simulation import SimulatedPairs
 
 VERSION = 1
 SCHEDULES = ("cosine", "plateau", "constant")
@@ -48,7 +49,7 @@ class Settings:
     precision : {"auto", "float32", "mixed"}
         auto: mixed on accelerators.
     devices : int
-        Accelerators that share each batch.
+        That share each batch, a divisor of `batch_size`: accelerators, where there are any.
     deterministic : bool
         Deterministic operations: the same weights bit for bit on one machine.
     augmentation : Augmentation
@@ -80,6 +81,10 @@ class Settings:
         for name in ("base_filters", "epochs", "batch_size", "patience", "devices"):
             if getattr(self, name) < 1:
                 raise ValueError(f"{name} must be >= 1, got {getattr(self, name)}")
+        if self.batch_size % self.devices:
+            raise ValueError(
+                f"batch_size must be a multiple of devices, got {self.batch_size} and {self.devices}"
+            )
         if not 0 < self.learning_rate < math.inf:
             raise ValueError(f"learning_rate must be > 0 and finite, got {self.learning_rate}")
         if self.stop_after is not None and self.stop_after < 1:
@@ -159,9 +164,13 @@ def fit(
         model = _compiled(settings, from_model)
         state = _start(run, model, resume)
         with _feeds(settings, files, simulate) as feed:
-            checks = None if held_out is None else FileFeed(held_out, settings.batch_size)
+            checks = (
+                None
+                if held_out is None
+                else FileFeed(held_out, settings.batch_size, devices=settings.devices)
+            )
             _train(run, model, settings, feed, checks, state, progress)
-    write_report(run, held_out or files, architectures.receptive_radius_px(model))
+            write_report(run, (checks or feed(0)).batch(0), architectures.receptive_radius_px(model))
     return run
 
 
@@ -172,10 +181,10 @@ def _feeds(
     """The training feed of each epoch."""
     size, seed, varied = settings.batch_size, settings.seed, settings.augmentation
     if files is not None:
-        yield lambda epoch: FileFeed(files, size, seed, epoch, varied, settings.crop)
+        yield lambda epoch: FileFeed(files, size, seed, epoch, varied, settings.crop, settings.devices)
     elif simulate is not None:
-        with simulate.start(seed) as pairs:
-            yield lambda epoch: pairs.feed(epoch, size, varied)
+        with Simulator(simulate, seed) as simulator:
+            yield lambda epoch: simulator.feed(epoch, size, varied)
 
 
 def _train(
@@ -205,6 +214,7 @@ def _train(
         row["seconds"] = time.perf_counter() - start
         history.append(row)
         _save(run, model, history, watched)
+        write_scalars(run, row)
         progress(_line(row, settings.epochs))
 
 
@@ -247,7 +257,7 @@ def _save(run: Path, model: keras.Model, history: list[runs.Row], watched: str) 
     if runs.best_epoch(history, watched) == len(history) - 1:
         runs.write_atomically(run / runs.BEST, lambda part: _save_model(plain, part))
     runs.write_atomically(run / runs.LAST, lambda part: _save_model(plain, part))
-    optimizer = [np.asarray(keras.ops.convert_to_numpy(v.value)) for v in model.optimizer.variables]
+    optimizer = [np.asarray(variable.numpy()) for variable in model.optimizer.variables]
     runs.save_checkpoint(run, runs.Checkpoint(model.get_weights(), optimizer, history))
     runs.write_history(run, history)
 

@@ -1,6 +1,11 @@
 """The command `specksim-train`. One module a command, loaded when it is called for: `--help` stays light."""
 
+import contextlib
 import os
+import sys
+import tempfile
+from collections.abc import Iterator
+from importlib import import_module
 from importlib.util import find_spec
 from typing import Any
 
@@ -27,7 +32,7 @@ class TrainerCommands(Commands):
 
 
 def require_backend() -> None:
-    """Raise one clear error where the trainer's extra is not installed.
+    """Load Keras and its backend; one clear error where the trainer's extra is not installed.
 
     Raises
     ------
@@ -40,6 +45,29 @@ def require_backend() -> None:
             f"this command needs Keras and {backend}: pip install 'specksim[train]'"
             + ("" if backend == "tensorflow" else f", and {backend}")
         )
+    with native_chatter_held():
+        import_module("keras")
+
+
+@contextlib.contextmanager
+def native_chatter_held() -> Iterator[None]:
+    """Keep back what compiled code writes to stderr, and show it if there was an error.
+
+    TensorFlow greets with lines that look like errors on each import, whatever its log level.
+    """
+    sys.stderr.flush()
+    kept = os.dup(2)
+    with tempfile.TemporaryFile() as held:
+        os.dup2(held.fileno(), 2)
+        try:
+            yield
+        except BaseException:
+            held.seek(0)
+            os.write(kept, held.read())
+            raise
+        finally:
+            os.dup2(kept, 2)
+            os.close(kept)
 
 
 @click.group(

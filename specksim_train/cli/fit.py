@@ -8,7 +8,7 @@ from specksim.cli.options import load_setup
 from specksim_train.cli import require_backend
 
 if TYPE_CHECKING:
-    from specksim_train.feeds import SimulatedPairs
+    from specksim_train.simulation import SimulatedPairs
 
 
 @click.command()
@@ -134,6 +134,6 @@ def fit(
 
 
 def _simulated(setup: str, material: str, pairs: int, workers: int) -> "SimulatedPairs":
-    from specksim_train.feeds import SimulatedPairs, training_request
+    from specksim_train.simulation import SimulatedPairs, training_request
 
     return SimulatedPairs(training_request(load_setup(setup, ()), material), pairs, workers)

@@ -2,6 +2,9 @@
 
 import importlib.util
 import json
+import os
+import subprocess
+import sys
 
 import h5py
 import keras
@@ -13,7 +16,7 @@ from scipy import ndimage
 
 import specksim
 from specksim.retrieval import integrate_phase
-from specksim_train.cli import main
+from specksim_train.cli import main, native_chatter_held
 from specksim_train.layers import Channels, LocalNormalization, WindowedShifts
 
 
@@ -52,6 +55,28 @@ def files(tmp_path):
     tifffile.imwrite(tmp_path / "ref.tif", speckle())
     tifffile.imwrite(tmp_path / "sample.tif", moved(speckle(), 5.3, -0.2))
     return tmp_path
+
+
+def test_the_backend_does_not_chatter(tmp_path, run_folder):
+    arguments = ["predict", "none.tif", "none.tif", "--model", run_folder]
+    command = [sys.executable, "-m", "specksim_train", *arguments]
+    result = subprocess.run(command, capture_output=True, text=True, cwd=tmp_path)
+    assert result.returncode == 1
+    assert result.stderr == "Error: none.tif: No such file or directory\n"
+
+
+def test_what_the_backend_says_of_an_error_is_shown(capfd):
+    @native_chatter_held()
+    def start(damaged):
+        os.write(2, b"hello\n")
+        if damaged:
+            raise ImportError("no such symbol")
+
+    start(damaged=False)
+    assert capfd.readouterr().err == ""
+    with pytest.raises(ImportError, match="no such symbol"):
+        start(damaged=True)
+    assert capfd.readouterr().err == "hello\n"
 
 
 def test_a_pair_of_tiff_files(files, run_folder):

@@ -2,6 +2,8 @@
 
 import pickle
 import shutil
+import subprocess
+import sys
 
 import h5py
 import numpy as np
@@ -11,9 +13,17 @@ pytest.importorskip("keras")
 
 from specksim import Setup, open_dataset
 from specksim_train.augmentation import Augmentation
-from specksim_train.data import FileFeed, PairFiles, crop_size
-from specksim_train.feeds import Job, SimulatedPairs, simulate_batch, training_request
-from specksim_train.simulation import SmoothField, Wave, draw_smooth_field
+from specksim_train.data import PairFiles, crop_size
+from specksim_train.feeds import FileFeed, Simulator
+from specksim_train.simulation import (
+    Job,
+    SimulatedPairs,
+    SmoothField,
+    Wave,
+    draw_smooth_field,
+    simulate_batch,
+    training_request,
+)
 
 VARIED = Augmentation()
 
@@ -50,6 +60,18 @@ def test_every_pair_comes_once_an_epoch_in_another_order(tiny):
     assert all(sorted(order) == list(range(8)) for order in orders)
     assert len({tuple(order) for order in orders}) == 4
     assert files.place(6) == (tiny["validation"], 0)
+
+
+def test_devices_get_equal_shares(tiny):
+    files = PairFiles([tiny["training"]])
+    assert len(FileFeed(files, 4, devices=4).order) == 4
+    with pytest.raises(ValueError, match="6 pairs cannot be shared between 8 devices"):
+        FileFeed(files, 8, devices=8)
+
+
+def test_workers_that_simulate_do_not_load_keras():
+    code = "import sys, specksim_train.simulation; sys.exit('keras' in sys.modules)"
+    subprocess.run([sys.executable, "-c", code], check=True)
 
 
 def test_the_crop_leaves_room_for_the_drift():
@@ -170,7 +192,7 @@ def test_the_number_of_workers_does_not_matter():
     batches = []
     for workers in (1, 2):
         pairs = SimulatedPairs(job().pairs.request, 8, workers)
-        with pairs.start(seed=4) as simulator:
+        with Simulator(pairs, seed=4) as simulator:
             feed = simulator.feed(1, 2, VARIED)
             batches.append([feed.batch(k) for k in range(len(feed))])
     assert all(same(one, two) for one, two in zip(*batches, strict=True))

@@ -15,9 +15,10 @@ import numpy as np
 import pytest
 from click.testing import CliRunner
 
-from specksim_train import architectures, losses, runs, training
+from specksim_train import architectures, losses, report, runs, training
 from specksim_train.cli import main
-from specksim_train.data import FileFeed, PairFiles
+from specksim_train.data import PairFiles
+from specksim_train.feeds import FileFeed
 from specksim_train.training import Settings, fit
 
 SMALL = Settings(architecture="unet", base_filters=2, epochs=3, batch_size=3)  # the quicker one to trace
@@ -56,7 +57,7 @@ def undisturbed(tiny, tmp_path_factory):
 
 def test_a_run_leaves_what_is_needed_to_use_and_repeat_it(undisturbed, tiny):
     names = {path.name for path in undisturbed.iterdir()}
-    assert names == {
+    assert names - {"tensorboard"} == {
         *("config.json", "best.keras", "last.keras", "history.csv", "checkpoint.npz"),
         *("curves.png", "examples.png", "model-card.md"),
     }
@@ -69,6 +70,20 @@ def test_a_run_leaves_what_is_needed_to_use_and_repeat_it(undisturbed, tiny):
     assert [row["epoch"] for row in history] == ["1", "2", "3"]
     assert {"loss", "val_error_px", "val_error_valid_px", "val_r2", "learning_rate"} <= set(history[0])
     assert "mean endpoint error" in (undisturbed / "model-card.md").read_text()
+
+
+def test_tensorboard_is_given_every_epoch_where_it_is_installed(undisturbed, tmp_path, monkeypatch):
+    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+    events = EventAccumulator(str(undisturbed / "tensorboard"))
+    events.Reload()
+    errors = events.Scalars("val_error_px")
+    assert [event.step for event in errors] == [1, 2, 3]
+    history = runs.load_checkpoint(undisturbed).history
+    assert [event.value for event in errors] == pytest.approx([row["val_error_px"] for row in history])
+    monkeypatch.setattr(report, "find_spec", lambda name: None)
+    report.write_scalars(tmp_path, history[0])
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_an_interrupted_run_goes_on_as_if_nothing_had_happened(undisturbed, tiny, tmp_path):
@@ -167,6 +182,7 @@ def test_learning_rates_follow_from_the_history():
         ({"learning_rate": 0.0}, "learning_rate must be > 0"),
         ({"schedule": "steps"}, "schedule must be one of"),
         ({"seed": -1}, "seed must be >= 0, got -1"),
+        ({"batch_size": 3, "devices": 2}, "batch_size must be a multiple of devices, got 3 and 2"),
     ],
 )
 def test_bad_settings_are_named(arguments, message):
@@ -209,11 +225,52 @@ def test_help_imports_nothing_heavy(command):
 
 
 @pytest.mark.slow
-def test_layers_and_losses_pass_on_jax():
+def test_a_run_in_mixed_precision_is_resumed_bit_for_bit_and_leaves_float32(tiny, tmp_path):
+    mixed = replace(SMALL, precision="mixed", epochs=2)
+
+    def stop(line):
+        raise KeyboardInterrupt
+
+    fit([tiny["training"]], tmp_path / "whole", settings=mixed)
+    with pytest.raises(KeyboardInterrupt):
+        fit([tiny["training"]], tmp_path / "halved", settings=mixed, progress=stop)
+    fit([tiny["training"]], tmp_path / "halved", settings=mixed, resume=True)
+    model = keras.saving.load_model(tmp_path / "halved" / runs.LAST, compile=False)
+    assert {layer.compute_dtype for layer in model.layers} == {"float32"}
+    for ours, theirs in zip(model.get_weights(), weights(tmp_path / "whole"), strict=True):
+        assert np.array_equal(ours, theirs)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("backend", ["tensorflow", "jax"])
+def test_two_devices_train_what_one_does(backend, tiny, tmp_path):
+    code = f"""
+import keras
+if {backend!r} == "tensorflow":
+    import tensorflow as tf
+    processor = tf.config.list_physical_devices("CPU")[0]
+    tf.config.set_logical_device_configuration(processor, [tf.config.LogicalDeviceConfiguration()] * 2)
+from specksim_train.training import Settings, fit
+for devices in (1, 2):
+    settings = Settings(architecture="unet", base_filters=2, epochs=2, batch_size=4, devices=devices)
+    fit([{str(tiny["training"])!r}], {str(tmp_path)!r} + f"/{{devices}}", settings=settings)
+"""
+    flags = {"KERAS_BACKEND": backend, "XLA_FLAGS": "--xla_force_host_platform_device_count=2"}
+    subprocess.run([sys.executable, "-c", code], env={**os.environ, **flags}, check=True)
+    one, two = (runs.load_checkpoint(tmp_path / str(devices)) for devices in (1, 2))
+    losses_of = [[row["loss"] for row in run.history] for run in (one, two)]
+    assert losses_of[1] == pytest.approx(losses_of[0], rel=1e-4)
+    for ours, theirs in zip(one.weights, two.weights, strict=True):
+        assert ours == pytest.approx(theirs, abs=1e-4)
+
+
+@pytest.mark.slow
+def test_the_trainer_passes_on_jax(tmp_path):
     here = Path(__file__).parent
-    names = ("test_layers.py", "test_losses.py", "test_architectures.py")
-    subprocess.run(
-        [sys.executable, "-m", "pytest", "-q", *(str(here / name) for name in names)],
-        env={**os.environ, "KERAS_BACKEND": "jax"},
-        check=True,
-    )
+    command = [sys.executable, "-m", "pytest", "-q", str(here), "--ignore", str(here / "test_export.py")]
+    variables = {
+        "KERAS_BACKEND": "jax",
+        "JAX_COMPILATION_CACHE_DIR": str(tmp_path),
+        "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0",
+    }
+    subprocess.run(command, env={**os.environ, **variables}, check=True)
