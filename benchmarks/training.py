@@ -3,7 +3,8 @@
     python benchmarks/training.py [--filters 16] [--filters 64] [--steps 10] [--batch-size 4] [--simulate]
 
 Prints ratios of times taken in turns in one run; absolute times depend on the machine. PyTorch is compared
-where it can be imported.
+where it can be imported. Pairs simulated on the fly are timed twice: with a worker that shares the cores with
+the training, and taken from workers that have finished them before, as they do where cores are spare.
 """
 
 import argparse
@@ -56,11 +57,17 @@ def seconds(run: Callable[[], object]) -> float:
     return time.perf_counter() - start
 
 
-def in_turns(runs: dict[str, Callable[[], object]]) -> dict[str, float]:
-    """Median time of each, s, taken in turns, after a round that does not count."""
+def in_turns(
+    runs: dict[str, Callable[[], object]], before: dict[str, Callable[[], object]] | None = None
+) -> dict[str, float]:
+    """Median time of each, s, taken in turns, after a round that does not count.
+
+    What is to be done `before` is not timed.
+    """
     times: dict[str, list[float]] = {name: [] for name in runs}
     for round_ in range(ROUNDS + 1):
         for name, run in runs.items():
+            (before or {}).get(name, int)()
             taken = seconds(run)
             if round_:
                 times[name].append(taken)
@@ -83,10 +90,23 @@ def compare_feeds(filters: int, steps: int, batch_size: int, simulate: bool) -> 
         if not simulate:
             report_feeds(in_turns(runs), filters, steps)
             return
-        pairs = SimulatedPairs(training_request(setup, "nylon"), steps * batch_size)
-        with Simulator(pairs, seed=0) as simulator:
-            runs["simulated"] = epoch(simulator.feed(0, batch_size, Augmentation()))
-            report_feeds(in_turns(runs), filters, steps)
+        with Simulator(simulated(setup, steps * batch_size, workers=1), seed=0) as simulator:
+            runs["a worker that simulates"] = epoch(simulator.feed(0, batch_size, Augmentation()))
+            with Simulator(simulated(setup, steps * batch_size, workers=steps), seed=0) as spare:
+                ready = spare.feed(0, batch_size, Augmentation())
+
+                def finish() -> None:
+                    ready.batch(0)
+                    for coming in list(ready._coming.values()):
+                        coming.result()
+
+                name = "workers that have simulated it"
+                runs[name] = epoch(ready)
+                report_feeds(in_turns(runs, {name: finish}), filters, steps)
+
+
+def simulated(setup: Setup, pairs: int, workers: int) -> SimulatedPairs:
+    return SimulatedPairs(training_request(setup, "nylon"), pairs, workers)
 
 
 def report_feeds(times: dict[str, float], filters: int, steps: int) -> None:

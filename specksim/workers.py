@@ -136,15 +136,20 @@ def _begin(stop: Any, ticks: Any) -> None:
     global _stop, _ticks  # a pool's initializer has nowhere else to leave things
     _stop, _ticks = stop, ticks
     signal.signal(signal.SIGTERM, _terminate)
-    parent = multiprocessing.parent_process()
-    if parent is not None:
-        threading.Thread(target=_end_with, args=(parent.sentinel,), daemon=True).start()
+    end_with_parent()
 
 
 def _terminate(*_: object) -> None:
     if _busy:
         raise _Terminated
     os._exit(1)
+
+
+def end_with_parent() -> None:
+    """From now on, end this process as soon as the one that started it is gone, however it went."""
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        threading.Thread(target=_end_with, args=(parent.sentinel,), daemon=True).start()
 
 
 def _end_with(sentinel: int) -> None:

@@ -11,7 +11,7 @@ import keras
 import numpy as np
 from keras import layers
 
-from specksim_train.layers import Channels, CoarseShift, LocalNormalization, PullBack, WindowedShifts
+from specksim_train.layers import Channels, IteratedShift, LocalNormalization, PullBack, WindowedShifts
 from specksim_train.tiling import MULTIPLE
 
 DEPTH = 4  # poolings by two: sizes must be multiples of 2**DEPTH
@@ -95,7 +95,7 @@ def build_guided_unet(input_shape: Shape = _ANY_SIZE, base_filters: int = 64) ->
     _check_images(input_shape, base_filters)
     counts = keras.Input(input_shape, name="images")
     pair = LocalNormalization(name="normalized")(counts)
-    coarse = CoarseShift(name="coarse")(pair)
+    coarse = IteratedShift(name="coarse")(pair)
     pulled = PullBack(name="pulled_back")([pair, coarse])
     found = WindowedShifts(_WINDOWS_PX, name="windows")(pulled)
     features = [

@@ -2,16 +2,15 @@
 
 import math
 import multiprocessing
-import os
 import threading
 from abc import abstractmethod
 from concurrent.futures import Future, ProcessPoolExecutor
-from multiprocessing import connection
 from typing import Any, Self
 
 import keras
 import numpy as np
 
+from specksim.workers import end_with_parent
 from specksim_train.augmentation import NONE, Augmentation, Pair, augment
 from specksim_train.data import Batch, PairFiles, crop_size, stack
 from specksim_train.simulation import LANES, Job, SimulatedPairs, simulate_batch
@@ -111,7 +110,7 @@ class Simulator:
         context = multiprocessing.get_context("spawn")
         workers = min(pairs.workers, LANES)
         # one executor a worker: a lane stays with the worker that holds its field
-        self._workers = [ProcessPoolExecutor(1, context, initializer=_begin) for _ in range(workers)]
+        self._workers = [ProcessPoolExecutor(1, context, initializer=end_with_parent) for _ in range(workers)]
 
     def feed(self, epoch: int, batch_size: int, augmentation: Augmentation) -> "SimulatedFeed":
         """The batches of one epoch."""
@@ -165,15 +164,3 @@ class SimulatedFeed(Feed):
         simulator = self.simulator
         job = Job(simulator.pairs, simulator.seed, self.epoch, index, self.batch_size, self.augmentation)
         return simulator.submit(job, self.epoch * len(self) + index)
-
-
-def _begin() -> None:
-    """Start of a worker: end when the trainer is gone, however it went."""
-    parent = multiprocessing.parent_process()
-    if parent is not None:
-        threading.Thread(target=_end_with, args=(parent.sentinel,), daemon=True).start()
-
-
-def _end_with(sentinel: int) -> None:
-    connection.wait([sentinel])
-    os._exit(1)

@@ -20,7 +20,6 @@ _SOFTEST = 1e-4
 displacement is 0 and not noise over noise."""
 _LARGEST_STEP_PX = 2.0
 """What a single round may find: beyond the width of a speckle the first order means nothing."""
-_COARSE_BLOCK = 4
 _BLUR = (0.0625, 0.25, 0.375, 0.25, 0.0625)
 
 
@@ -105,8 +104,8 @@ class LocalNormalization(_Parameterless):
 
 
 @keras.saving.register_keras_serializable(package=_PACKAGE)
-class CoarseShift(_Parameterless):
-    """Displacement of the sample in wide Gaussian windows, by iterated least squares to first order (LCS).
+class IteratedShift(_Parameterless):
+    """Displacement of the sample in Gaussian windows, by iterated least squares to first order (LCS).
 
     In each window sample(x + d) ≈ t · (reference − e · ∇reference) is solved for t and e; d grows by e, and
     the sample is pulled back by the new d for the next round. The first round looks at blocks of 2 × 2
@@ -117,10 +116,8 @@ class CoarseShift(_Parameterless):
 
     Parameters
     ----------
-    sigma_px : float
-        Sigma of the windows, pixels, > 0.
-    rounds : int
-        >= 1.
+    sigmas_px : sequence of float
+        Sigma of the windows in each round, pixels, > 0: wide ones first, which find large shifts.
     limit_px : float
         Largest |d| along an axis, pixels, > 0.
 
@@ -130,44 +127,36 @@ class CoarseShift(_Parameterless):
     interpolation are least accurate for the sharpest speckle: both images are blurred with a sigma of 1 px.
     """
 
-    def __init__(self, sigma_px: float = 8.0, rounds: int = 3, limit_px: float = 8.0, **kwargs: Any) -> None:
+    def __init__(
+        self, sigmas_px: Sequence[float] = (8.0, 8.0, 8.0), limit_px: float = 8.0, **kwargs: Any
+    ) -> None:
         super().__init__(**kwargs)
-        _require_positive(sigma_px=sigma_px, rounds=rounds, limit_px=limit_px)
-        self.sigma_px, self.rounds, self.limit_px = float(sigma_px), int(rounds), float(limit_px)
-        self._window = gaussian_taps(self.sigma_px / _COARSE_BLOCK)
+        self.sigmas_px, self.limit_px = _sigmas(sigmas_px), float(limit_px)
+        _require_positive(limit_px=limit_px)
 
     def call(self, pair: Any) -> Any:
         reference, sample = pair[..., 0], pair[..., 1]
         small = [_blur(_block_means(image, 2)) for image in (reference, sample)]
-        shift = 2.0 * self._step(_Slopes(small[0]), small[1], _COARSE_BLOCK // 2)
+        shift = 2.0 * enlarge(_step(_Slopes(small[0]), small[1], 0.5 * self.sigmas_px[0]), 2)
         slopes = _Slopes(_blur(reference))
-        for _ in range(self.rounds - 1):
-            pulled = pull_back(reference, sample, enlarge(shift, _COARSE_BLOCK))
-            step = self._step(slopes, _blur(pulled), _COARSE_BLOCK)
-            shift = ops.clip(shift + step, -self.limit_px, self.limit_px)
-        return enlarge(shift, _COARSE_BLOCK)
-
-    def _step(self, slopes: "_Slopes", sample: Any, block: int) -> Any:
-        sums = smooth(slopes.products(sample, block), self._window)
-        return ops.clip(solve(sums)[..., :2], -_LARGEST_STEP_PX, _LARGEST_STEP_PX)
+        for sigma_px in self.sigmas_px[1:]:
+            pulled = pull_back(reference, sample, shift)
+            shift = shift + _step(slopes, _blur(pulled), sigma_px)
+            shift = ops.clip(shift, -self.limit_px, self.limit_px)
+        return shift
 
     def compute_output_shape(self, input_shape: Any) -> Any:
         return (*input_shape[:-1], 2)
 
     @property
     def radius_px(self) -> int:
-        window = _COARSE_BLOCK * (len(self._window) // 2 + 2)
-        first = 2 * (len(_BLUR) // 2 + 1) + 1 + window
-        later = len(_BLUR) // 2 + 1 + window + math.ceil(self.limit_px) + 2
-        return first + (self.rounds - 1) * later
+        blur = len(_BLUR) // 2 + 1
+        first = 2 * (blur + _window_radius_px(0.5 * self.sigmas_px[0]) + 2) + 1
+        pulled = math.ceil(self.limit_px) + 2
+        return first + sum(blur + _window_radius_px(sigma_px) + pulled for sigma_px in self.sigmas_px[1:])
 
     def get_config(self) -> dict[str, Any]:
-        return {
-            **super().get_config(),
-            "sigma_px": self.sigma_px,
-            "rounds": self.rounds,
-            "limit_px": self.limit_px,
-        }
+        return {**super().get_config(), "sigmas_px": list(self.sigmas_px), "limit_px": self.limit_px}
 
 
 @keras.saving.register_keras_serializable(package=_PACKAGE)
@@ -209,45 +198,67 @@ class WindowedShifts(_Parameterless):
     """Displacement and transmission of the sample in Gaussian windows of several widths, to first order.
 
     Input: (B, H, W, 2) reference and sample of local mean 1, the sample pulled back. Output: (B, H, W, 3 n):
-    for each of n windows what `CoarseShift` solves for once: e along columns and rows, pixels, and t.
+    for each of n windows what `IteratedShift` solves for once: e along columns and rows, pixels, and t.
 
     Parameters
     ----------
     sigmas_px : sequence of float
-        Sigmas of the windows, pixels, each > 0. Windows below 6 px are evaluated on blocks of 2 × 2
-        pixels, wider ones on 4 × 4.
+        Sigmas of the windows, pixels, each > 0.
     """
 
     def __init__(self, sigmas_px: Sequence[float] = (1.5, 3.0, 8.0), **kwargs: Any) -> None:
         super().__init__(**kwargs)
-        for sigma_px in sigmas_px:
-            _require_positive(sigmas_px=sigma_px)
-        self.sigmas_px = tuple(float(sigma_px) for sigma_px in sigmas_px)
+        self.sigmas_px = _sigmas(sigmas_px)
 
     def call(self, pair: Any) -> Any:
         fine = _Slopes(pair[..., 0]).products(pair[..., 1], 2)
         found = []
-        for sigma_px, block in self._windows():
-            products = fine if block == 2 else ops.average_pool(fine, 2, strides=2)
-            solved = solve(smooth(products, gaussian_taps(sigma_px / block)))
-            limited = ops.clip(solved, -_LARGEST_STEP_PX, _LARGEST_STEP_PX)
-            found.append(enlarge(limited, block))
+        for sigma_px in self.sigmas_px:
+            products = fine if _block(sigma_px) == 2 else ops.average_pool(fine, 2, strides=2)
+            found.append(_solve_in_windows(products, sigma_px))
         return ops.concatenate(found, axis=-1)
-
-    def _windows(self) -> list[tuple[float, int]]:
-        return [(sigma_px, 2 if sigma_px < 6 else 4) for sigma_px in self.sigmas_px]
 
     def compute_output_shape(self, input_shape: Any) -> Any:
         return (*input_shape[:-1], 3 * len(self.sigmas_px))
 
     @property
     def radius_px(self) -> int:
-        return 1 + max(
-            block * (len(gaussian_taps(sigma_px / block)) // 2 + 2) for sigma_px, block in self._windows()
-        )
+        return 1 + max(map(_window_radius_px, self.sigmas_px))
 
     def get_config(self) -> dict[str, Any]:
         return {**super().get_config(), "sigmas_px": list(self.sigmas_px)}
+
+
+def _sigmas(sigmas_px: Sequence[float]) -> tuple[float, ...]:
+    """Sigmas of windows, checked."""
+    if not len(sigmas_px):
+        raise ValueError("sigmas_px must hold at least one number")
+    for sigma_px in sigmas_px:
+        _require_positive(sigmas_px=sigma_px)
+    return tuple(float(sigma_px) for sigma_px in sigmas_px)
+
+
+def _block(sigma_px: float) -> int:
+    """Side of the blocks of pixels on which a window is evaluated: wide windows lose nothing by it."""
+    return 2 if sigma_px < 6 else 4
+
+
+def _window_radius_px(sigma_px: float) -> int:
+    """How far a window looks, with the interpolation between its blocks."""
+    block = _block(sigma_px)
+    return block * (len(gaussian_taps(sigma_px / block)) // 2 + 2)
+
+
+def _solve_in_windows(products: Any, sigma_px: float) -> Any:
+    """`solve` in Gaussian windows, from block means of products, at every pixel."""
+    block = _block(sigma_px)
+    solved = solve(smooth(products, gaussian_taps(sigma_px / block)))
+    return enlarge(ops.clip(solved, -_LARGEST_STEP_PX, _LARGEST_STEP_PX), block)
+
+
+def _step(slopes: "_Slopes", sample: Any, sigma_px: float) -> Any:
+    """What one round finds."""
+    return _solve_in_windows(slopes.products(sample, _block(sigma_px)), sigma_px)[..., :2]
 
 
 class _Slopes:

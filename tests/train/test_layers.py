@@ -26,7 +26,7 @@ def stack(reference, sample):
 @pytest.mark.parametrize("shift", [(0.0, 0.0), (0.2, 0.0), (0.0, -0.5), (1.0, 0.6), (-2.0, 1.5)])
 def test_coarse_shift_finds_a_constant_displacement(shift):
     pair = stack(*band_limited((96, 128), shift, np.random.default_rng(0)))
-    found = keras.ops.convert_to_numpy(layers.CoarseShift()(pair))[0, 12:-12, 12:-12]
+    found = keras.ops.convert_to_numpy(layers.IteratedShift()(pair))[0, 12:-12, 12:-12]
     assert found.mean(axis=(0, 1)) == pytest.approx(shift, abs=0.01)
     assert np.abs(found - shift).max() < 0.15
 
@@ -50,11 +50,11 @@ def test_pull_back_samples_where_the_displacement_points():
 def test_equal_images_give_no_displacement():
     image = np.random.default_rng(2).poisson(500, (1, 64, 64, 1)).astype(np.float32)
     pair = layers.LocalNormalization()(np.repeat(image, 2, axis=-1))
-    assert not keras.ops.convert_to_numpy(layers.CoarseShift()(pair)).any()
+    assert not keras.ops.convert_to_numpy(layers.IteratedShift()(pair)).any()
 
 
 def test_images_without_speckle_give_no_displacement():
-    found = layers.CoarseShift()(np.ones((1, 64, 64, 2), np.float32))
+    found = layers.IteratedShift()(np.ones((1, 64, 64, 2), np.float32))
     assert not keras.ops.convert_to_numpy(found).any()
 
 
@@ -71,7 +71,7 @@ def test_normalisation_does_not_depend_on_the_counts_and_gives_mean_one():
     "layer",
     [
         layers.LocalNormalization(12.0, 4),
-        layers.CoarseShift(6.0, 2, 4.0),
+        layers.IteratedShift((6.0, 3.0), 4.0),
         layers.WindowedShifts((2.0,)),
         layers.PullBack(3.0),
         layers.Channels(0, 1, 2.0, 0.5),
@@ -89,7 +89,8 @@ def test_layers_are_restored_from_their_configuration(layer):
     ("make", "message"),
     [
         (lambda: layers.LocalNormalization(0), "sigma_px must be > 0"),
-        (lambda: layers.CoarseShift(rounds=0), "rounds must be > 0"),
+        (lambda: layers.IteratedShift((8.0, 0.0)), "sigmas_px must be > 0"),
+        (lambda: layers.IteratedShift(()), "sigmas_px must hold at least one number"),
         (lambda: layers.PullBack(float("inf")), "limit_px must be > 0 and finite"),
         (lambda: layers.WindowedShifts((1.0, -2.0)), "sigmas_px must be > 0"),
     ],
