@@ -124,7 +124,9 @@ class IteratedShift(_Parameterless):
     Notes
     -----
     After Quénot, Bohic, Brun, Applied Sciences 12, 2022, doi:10.3390/app12020640. Differences and
-    interpolation are least accurate for the sharpest speckle: both images are blurred with a sigma of 1 px.
+    interpolation are least accurate for the sharpest speckle: for windows of 6 px and more both images are
+    blurred with a sigma of 1 px. Narrower ones see them as they are: what the wide ones left is small, and
+    blurring would cost them contrast that they cannot spare.
     """
 
     def __init__(
@@ -138,10 +140,13 @@ class IteratedShift(_Parameterless):
         reference, sample = pair[..., 0], pair[..., 1]
         small = [_blur(_block_means(image, 2)) for image in (reference, sample)]
         shift = 2.0 * enlarge(_step(_Slopes(small[0]), small[1], 0.5 * self.sigmas_px[0]), 2)
-        slopes = _Slopes(_blur(reference))
+        sharp, blurred = _Slopes(reference), _Slopes(_blur(reference))
         for sigma_px in self.sigmas_px[1:]:
             pulled = pull_back(reference, sample, shift)
-            shift = shift + _step(slopes, _blur(pulled), sigma_px)
+            if _is_wide(sigma_px):
+                shift = shift + _step(blurred, _blur(pulled), sigma_px)
+            else:
+                shift = shift + _step(sharp, pulled, sigma_px)
             shift = ops.clip(shift, -self.limit_px, self.limit_px)
         return shift
 
@@ -240,7 +245,11 @@ def _sigmas(sigmas_px: Sequence[float]) -> tuple[float, ...]:
 
 def _block(sigma_px: float) -> int:
     """Side of the blocks of pixels on which a window is evaluated: wide windows lose nothing by it."""
-    return 2 if sigma_px < 6 else 4
+    return 4 if _is_wide(sigma_px) else 2
+
+
+def _is_wide(sigma_px: float) -> bool:
+    return sigma_px >= 6
 
 
 def _window_radius_px(sigma_px: float) -> int:
