@@ -78,9 +78,9 @@ def build_plain_unet(input_shape: Shape = _ANY_SIZE, base_filters: int = 64) -> 
 def build_guided_unet(input_shape: Shape = _ANY_SIZE, base_filters: int = 64) -> keras.Model:
     """A U-Net that corrects a windowed estimate computed in the graph from the same two images.
 
-    Three rounds of windowed shifts (Gaussian windows of sigma 8 px), each pulling the sample back by the
-    estimate so far, give a coarse displacement. The U-Net sees the reference, the sample pulled back, the
-    coarse estimate, and what windows of sigma 1.5, 3 and 8 px still find between the two; its output is
+    Four rounds of windowed shifts (Gaussian windows of sigma 8, 8, 8 and 3 px), each pulling the sample back
+    by the estimate so far, give a first displacement. The U-Net sees the reference, the sample pulled back,
+    that estimate, and what windows of sigma 1.5, 3 and 8 px still find between the two; its output is
     added to the estimate. Its last layer starts at zero: an untrained network returns the estimate.
 
     Parameters
@@ -95,12 +95,12 @@ def build_guided_unet(input_shape: Shape = _ANY_SIZE, base_filters: int = 64) ->
     _check_images(input_shape, base_filters)
     counts = keras.Input(input_shape, name="images")
     pair = LocalNormalization(name="normalized")(counts)
-    coarse = IteratedShift(name="coarse")(pair)
-    pulled = PullBack(name="pulled_back")([pair, coarse])
+    first = IteratedShift(name="first_estimate")(pair)
+    pulled = PullBack(name="pulled_back")([pair, first])
     found = WindowedShifts(_WINDOWS_PX, name="windows")(pulled)
     features = [
         Channels(0, 2, offset=-1.0, name="contrast")(pulled),
-        Channels(0, 2, name="estimate")(coarse),
+        Channels(0, 2, name="estimate")(first),
     ]
     for k, sigma_px in enumerate(_WINDOWS_PX):
         name = f"window_{sigma_px:g}px".replace(".", "_")
@@ -109,7 +109,7 @@ def build_guided_unet(input_shape: Shape = _ANY_SIZE, base_filters: int = 64) ->
             Channels(3 * k + 2, 3 * k + 3, offset=-1.0, name=f"{name}_transmission")(found),
         ]
     correction = _unet(layers.Concatenate(name="features")(features), base_filters, 2, last="zeros")
-    shift = layers.Add(name="displacement", dtype="float32")([coarse, correction])
+    shift = layers.Add(name="displacement", dtype="float32")([first, correction])
     return keras.Model(counts, shift, name="guided_unet")
 
 

@@ -130,7 +130,7 @@ class IteratedShift(_Parameterless):
     """
 
     def __init__(
-        self, sigmas_px: Sequence[float] = (8.0, 8.0, 8.0), limit_px: float = 8.0, **kwargs: Any
+        self, sigmas_px: Sequence[float] = (8.0, 8.0, 8.0, 3.0), limit_px: float = 8.0, **kwargs: Any
     ) -> None:
         super().__init__(**kwargs)
         self.sigmas_px, self.limit_px = _sigmas(sigmas_px), float(limit_px)
