@@ -19,7 +19,7 @@ from typing import Any, Protocol
 import numpy as np
 
 from specksim.grid import Grid
-from specksim.phantoms import bodies, training
+from specksim.phantoms import bodies, draws, fields, flower, shapes, training
 from specksim.setups import Setup
 
 ENTRY_POINTS = "specksim.geometries"
@@ -34,21 +34,39 @@ class Geometry(Protocol):
 
 
 @dataclass(frozen=True)
-class _Bodies:
-    """A geometry made of solid bodies."""
+class _Drawn:
+    """A geometry of two functions."""
 
     draw: Callable[[np.random.Generator, Setup], dict[str, Any]]
-    thickness: Callable[[Mapping[str, Any], Grid], dict[str, np.ndarray]] = bodies.thickness
+    thickness: Callable[[Mapping[str, Any], Grid], dict[str, np.ndarray]]
 
 
+def _bodies(draw: draws.Draw) -> Geometry:
+    """Bodies that are drawn until they displace enough of the frame."""
+    return _Drawn(partial(draws.draw_scene, draw), bodies.thickness)
+
+
+_TRAINING: dict[str, Geometry] = {
+    "sphere": _bodies(training.draw_spheres),
+    "fiber": _bodies(training.draw_fibers),
+    "spheres-in-fiber": _bodies(training.draw_spheres_in_fiber),
+    "spheres-in-block": _bodies(training.draw_spheres_in_block),
+}
 _BUILT_IN: dict[str, Geometry] = {
-    "sphere": _Bodies(partial(training.draw_scene, training.draw_spheres)),
-    "fiber": _Bodies(partial(training.draw_scene, training.draw_fibers)),
-    "spheres-in-fiber": _Bodies(partial(training.draw_scene, training.draw_spheres_in_fiber)),
-    "spheres-in-block": _Bodies(partial(training.draw_scene, training.draw_spheres_in_block)),
+    **_TRAINING,
+    "ellipsoid": _bodies(shapes.draw_ellipsoids),
+    "cone": _bodies(shapes.draw_cones),
+    "tube": _bodies(shapes.draw_tubes),
+    "composite": _bodies(shapes.draw_composite),
+    "flower": _Drawn(flower.draw_flower, bodies.thickness),
+    "wedge": _Drawn(fields.draw_wedge, fields.wedge),
+    "steps": _Drawn(fields.draw_steps, fields.steps),
+    "blobs": _Drawn(fields.draw_blobs, fields.blobs),
+    "star": _Drawn(fields.draw_star, fields.star),
+    "empty": _Drawn(fields.draw_empty, fields.empty),
 }
 
-TRAINING = tuple(_BUILT_IN)
+TRAINING = tuple(_TRAINING)
 """The geometries that a training set takes in turn."""
 
 
