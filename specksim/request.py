@@ -65,9 +65,8 @@ class Request:
         names = materials.MATERIALS if material == MIXED else (material,)
         for name in names:
             materials.refractive_index(name, setup.beam.energy_kev)
-        for geometry in geometries:
-            phantoms.find_geometry(geometry)
-        return cls(setup, names, tuple(geometries), split, seed, steps)
+        known = tuple(phantoms.resolve_name(geometry) for geometry in geometries)
+        return cls(setup, names, known, split, seed, steps)
 
     def geometry_of(self, index: int) -> str:
         """Geometry of a pair."""

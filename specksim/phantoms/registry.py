@@ -6,7 +6,8 @@ A geometry is any object with
 - `thickness(scene, grid) -> {material: (rows, columns) float32}`: the projected thickness in m at the grid's
   points of each material; `scene` is what was drawn, with `"geometry"` and the pair's `"material"` added.
 
-Other packages register theirs under the entry point group `specksim.geometries`.
+Other packages register theirs under the entry point group `specksim.geometries`. Geometries that a file
+describes have the file in their name, see `files`.
 """
 
 import difflib
@@ -19,7 +20,7 @@ from typing import Any, Protocol
 import numpy as np
 
 from specksim.grid import Grid
-from specksim.phantoms import bodies, draws, fields, flower, shapes, training
+from specksim.phantoms import bodies, draws, fields, files, flower, shapes, training
 from specksim.setups import Setup
 
 ENTRY_POINTS = "specksim.geometries"
@@ -81,9 +82,26 @@ def find_geometry(name: str) -> Geometry:
     Raises
     ------
     ValueError
-        If no geometry has this name, or the package that registered it fails to load.
+        If no geometry has this name, the package that registered it fails to load, or the file that
+        describes it cannot be used (see `files`).
+    OSError
+        If that file cannot be read.
     """
+    if files.is_file_geometry(name):
+        return files.open_geometry(name)
     return _BUILT_IN[name] if name in _BUILT_IN else _load(name)
+
+
+def resolve_name(name: str) -> str:
+    """A geometry's name as a data set keeps it: with the digest of the file that describes it, if any.
+
+    Raises
+    ------
+    ValueError, OSError
+        As `find_geometry`.
+    """
+    find_geometry(name)
+    return files.resolve(name) if files.is_file_geometry(name) else name
 
 
 @lru_cache
@@ -91,7 +109,8 @@ def _load(name: str) -> Geometry:
     points = [point for point in entry_points(group=ENTRY_POINTS) if point.name == name]
     if not points:
         near = difflib.get_close_matches(name, geometry_names(), n=1)
-        hint = f"did you mean {near[0]!r}?" if near else f"known: {', '.join(geometry_names())}"
+        known = ", ".join([*geometry_names(), *(f"{kind}:FILE@UNIT" for kind in files.KINDS)])
+        hint = f"did you mean {near[0]!r}?" if near else f"known: {known}"
         raise ValueError(f"unknown geometry {name!r}; {hint}")
     try:
         loaded = points[0].load()
@@ -104,7 +123,8 @@ def _load(name: str) -> Geometry:
 
 def draw_scene(geometry: str, material: str, setup: Setup, rng: np.random.Generator) -> dict[str, Any]:
     """Draw a scene: what the geometry drew, with its name and the pair's material."""
-    return {"geometry": geometry, "material": material, **find_geometry(geometry).draw(rng, setup)}
+    name = resolve_name(geometry)
+    return {"geometry": name, "material": material, **find_geometry(name).draw(rng, setup)}
 
 
 def thickness(scene: Mapping[str, Any], grid: Grid) -> dict[str, np.ndarray]:
