@@ -15,6 +15,7 @@ _COMMANDS = {
     "info": "Say what a data set holds.",
     "check": "Verify checksums and physics of a data set.",
     "preview": "Draw a pair of a data set: images, truth, profile.",
+    "assess": "Tell how good a speckle pattern is.",
     "materials": "Print the optical constants of materials.",
     "setups": "List the setups, or print one as TOML.",
 }

@@ -16,7 +16,7 @@ def summarise(dataset: SpeckleDataset) -> dict[str, str]:
     Speckle and displacement are measured on up to 32 pairs, evenly spread over the data set.
     """
     request, provenance = dataset.request, dataset.provenance()
-    rows = np.unique(np.linspace(0, len(dataset) - 1, min(_LOOKED_AT, len(dataset))).astype(int))
+    rows = evenly(len(dataset), _LOOKED_AT)
     speckle = np.array([_speckle(dataset.read("reference", row)[0]) for row in rows])
     counts, contrast, height, width = speckle.mean(axis=0)
     displacement = np.array([np.hypot(dataset.read("dx", row), dataset.read("dy", row)) for row in rows])
@@ -51,9 +51,19 @@ def summarise(dataset: SpeckleDataset) -> dict[str, str]:
     }
 
 
+def evenly(length: int, most: int) -> list[int]:
+    """Up to `most` rows, evenly spread over a data set of some length."""
+    return np.unique(np.linspace(0, length - 1, min(most, length)).astype(int)).tolist()
+
+
+def photon_noise(reference: np.ndarray) -> float:
+    """Variance of the noise in a reference of a data set: counts are photons, float images have none."""
+    return 0.0 if reference.dtype == np.float32 else float(reference.mean())
+
+
 def _speckle(reference: np.ndarray) -> tuple[float, float, float, float]:
     """Mean, visibility and size along y and x of a reference; photon noise taken off."""
-    noise = 0.0 if reference.dtype == np.float32 else float(reference.mean())
+    noise = photon_noise(reference)
     return (float(reference.mean()), visibility(reference, noise), *speckle_size_px(reference, noise))
 
 
