@@ -123,7 +123,7 @@ def generate(
         setup, material=material, geometries=geometries or TRAINING, split=split, seed=seed, steps=steps
     )
     plan = make_plan(request, n, out or f"{_file_name(material)}.h5", compression)
-    simulated = _run(plan, workers or _cores(), resume, overwrite)
+    simulated = run(plan, workers or cores(), resume, overwrite)
     seconds = time.perf_counter() - start
     size = f"{plan.target.stat().st_size / 1e6:.1f} MB"
     if simulated == 0:
@@ -133,7 +133,7 @@ def generate(
     click.echo(f"{plan.target}: {_pairs(simulated)} in {seconds:.1f} s ({rate}), {size}")
 
 
-def _run(plan: "Plan", workers: int, resume: bool, overwrite: bool) -> int:
+def run(plan: "Plan", workers: int, resume: bool, overwrite: bool) -> int:
     """Carry the plan out with a bar on stderr; the number of pairs simulated."""
     from tqdm import tqdm
 
@@ -176,7 +176,7 @@ def _interrupt(*_: object) -> None:
     raise KeyboardInterrupt
 
 
-def _cores() -> int:
+def cores() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
