@@ -46,7 +46,10 @@ class Photons(click.ParamType):
     "--geometry",
     "geometries",
     multiple=True,
-    help="Geometry; repeatable, taken in turn. Default: the four of training.",
+    metavar="NAME",
+    help="sphere, fiber, spheres-in-fiber, spheres-in-block, ellipsoid, cone, tube, composite, flower, "
+    "wedge, steps, blobs, star, empty, mesh:FILE@UNIT, thickness:FILE@UNIT, or another package's; "
+    "repeatable, taken in turn. Default: the first four.",
 )
 @setup_options
 @click.option(
