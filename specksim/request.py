@@ -61,6 +61,8 @@ class Request:
         ------
         ValueError
             If a material, a geometry or the split is unknown, or seed or steps is out of range.
+        OSError
+            If the file of a geometry cannot be read.
         """
         names = materials.MATERIALS if material == MIXED else (material,)
         for name in names:
