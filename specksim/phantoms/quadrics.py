@@ -144,16 +144,19 @@ def _quadric(out, y, x, matrix, vector, constant, axis, low, high, reach, y_orig
     ):
         v = y_origin + i * pitch - y
         half = np.sqrt(max(extent * extent - v * v, 0.0))
-        for j in range(
-            max(0, int((x - half - x_origin) / pitch)), min(columns, int((x + half - x_origin) / pitch) + 2)
-        ):
+        first = max(0, int((x - half - x_origin) / pitch))
+        left = 0  # of the two corners that a cell shares with the one before it, how many lie in the outline
+        for j in range(first, min(columns, int((x + half - x_origin) / pitch) + 2)):
             u = x_origin + j * pitch - x
-            chord = _chord(u, v, matrix, vector, constant, axis, low, high)
-            hits = 0
+            right = 0
             for a in (-0.5, 0.5):
-                for b in (-0.5, 0.5):
-                    corner = _chord(u + b * pitch, v + a * pitch, matrix, vector, constant, axis, low, high)
-                    hits += 1 if corner > 0.0 else 0
+                if j == first:
+                    corner = _chord(u - 0.5 * pitch, v + a * pitch, matrix, vector, constant, axis, low, high)
+                    left += 1 if corner > 0.0 else 0
+                corner = _chord(u + 0.5 * pitch, v + a * pitch, matrix, vector, constant, axis, low, high)
+                right += 1 if corner > 0.0 else 0
+            hits, left = left + right, right
+            chord = _chord(u, v, matrix, vector, constant, axis, low, high)
             if (hits > 0 or chord > 0.0) and (hits < 4 or chord == 0.0):
                 chord = 0.0
                 for a in range(_SUBSAMPLES):
