@@ -12,7 +12,7 @@ from specksim import figures
 from specksim.assessment import displacement_bound_px
 from specksim.dataset import open_dataset
 from specksim.dataset.reader import SpeckleDataset
-from specksim.dataset.summary import evenly, measure, photon_noise
+from specksim.dataset.summary import measure, photon_noise
 from specksim.generation import Plan, make_plan
 from specksim.phantoms import TRAINING
 from specksim.request import MIXED, Request
@@ -135,7 +135,9 @@ def describe_suite(folder: Path, plans: Sequence[Plan], command: str) -> None:
     entries, rows, sections = [], [], []
     for member, plan in zip(MEMBERS, plans, strict=True):
         with open_dataset(plan.target) as dataset:
-            pairs = [dataset[row] for row in evenly(len(dataset), _PICTURED)]
+            stride = len(plan.request.geometries) + 1  # from geometry to geometry and material to material
+            pictured = {stride * k % len(dataset) for k in range(_PICTURED)}
+            pairs = [dataset[row] for row in sorted(pictured)]
             figures.contact_sheet(pairs, plan.request.setup, folder / f"{member.name}.png")
             entries.append(_entry(plan, dataset))
             rows.append(_row(plan, dataset))
