@@ -35,7 +35,10 @@ def draw_flower(rng: np.random.Generator, setup: Setup) -> Scene:
 
 
 def _filament(rng: np.random.Generator, middle: np.ndarray, core: float, head: float) -> list[dict[str, Any]]:
-    """Straight pieces, each turned a little against the one before it, and an anther."""
+    """Straight pieces, each turned a little against the one before it, and an anther.
+
+    Bodies add up: where the round ends of two pieces overlap the filament has a knot.
+    """
     direction = _off_the_beam(rng.standard_normal(3))
     length = rng.uniform(0.8, 1.0) * head - core
     radius = rng.uniform(8.0, 14.0)
