@@ -12,7 +12,7 @@ from specksim import figures
 from specksim.assessment import displacement_bound_px
 from specksim.dataset import open_dataset
 from specksim.dataset.reader import SpeckleDataset
-from specksim.dataset.summary import measure, photon_noise
+from specksim.dataset.summary import measure, reference_photons
 from specksim.generation import Plan, make_plan
 from specksim.phantoms import TRAINING
 from specksim.request import MIXED, Request
@@ -191,8 +191,8 @@ _COLUMNS = (
 def _row(plan: Plan, dataset: SpeckleDataset) -> tuple[str, ...]:
     """A file's row in the card's table, see `_COLUMNS`."""
     found = measure(dataset)
-    reference = dataset.read("reference", 0)[0]
-    bound = max(displacement_bound_px(reference, _WINDOW, photon_noise(reference)))
+    reference, noise = reference_photons(dataset, 0)
+    bound = max(displacement_bound_px(reference, _WINDOW, noise))
     return (
         f"`{plan.target.name}`",
         f"{len(dataset)}",

@@ -53,7 +53,7 @@ def assess(file: str, dark: str | None, flat: str | None, gain: float | None) ->
 def _of_dataset(file: str) -> "Iterator[Assessment]":
     from specksim.assessment import assess as measure
     from specksim.dataset import open_dataset
-    from specksim.dataset.summary import evenly, photon_noise
+    from specksim.dataset.summary import evenly, reference_photons
 
     try:
         dataset = open_dataset(file)
@@ -61,8 +61,7 @@ def _of_dataset(file: str) -> "Iterator[Assessment]":
         raise ValueError(f"{error}; name measured images as {file}::/path") from None
     with dataset:
         for row in evenly(len(dataset), _MOST_FRAMES):
-            reference = dataset.read("reference", row)[0]
-            yield measure(reference, photon_noise(reference))
+            yield measure(*reference_photons(dataset, row))
 
 
 def _of_images(file: str, dark: str | None, flat: str | None, gain: float | None) -> "Iterator[Assessment]":

@@ -43,7 +43,7 @@ class Statistics:
 def measure(dataset: SpeckleDataset) -> Statistics:
     """Speckle and displacement of a data set."""
     rows = evenly(len(dataset), _LOOKED_AT)
-    speckle = np.array([_speckle(dataset.read("reference", row)[0]) for row in rows])
+    speckle = np.array([_speckle(dataset, row) for row in rows])
     shift = np.array([np.hypot(dataset.read("dx", row), dataset.read("dy", row)) for row in rows])
     moved = shift[shift > 0] if shift.any() else np.zeros(1)
     mean, contrast, width_y, width_x = speckle.mean(axis=0).tolist()
@@ -102,15 +102,16 @@ def evenly(length: int, most: int) -> list[int]:
     return np.unique(np.linspace(0, length - 1, min(most, length)).astype(int)).tolist()
 
 
-def photon_noise(reference: np.ndarray) -> float:
-    """Variance of the noise in a reference of a data set: counts are photons, float images have none."""
-    return 0.0 if reference.dtype == np.float32 else float(reference.mean())
+def reference_photons(dataset: SpeckleDataset, row: int) -> tuple[np.ndarray, float]:
+    """First reference of a pair in photons (or relative, without noise), and the variance of its noise."""
+    reference = dataset.read("reference", row)[0]
+    return reference, 0.0 if reference.dtype == np.float32 else float(reference.mean())
 
 
-def _speckle(reference: np.ndarray) -> tuple[float, float, float, float]:
-    """Mean, visibility and size along y and x of a reference; photon noise taken off."""
-    noise = photon_noise(reference)
-    return (float(reference.mean()), visibility(reference, noise), *speckle_size_px(reference, noise))
+def _speckle(dataset: SpeckleDataset, row: int) -> tuple[float, float, float, float]:
+    """Mean, visibility and size along y and x of a reference; noise taken off."""
+    photons, noise = reference_photons(dataset, row)
+    return (float(photons.mean()), visibility(photons, noise), *speckle_size_px(photons, noise))
 
 
 def _tally(names: np.ndarray) -> str:

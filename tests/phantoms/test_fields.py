@@ -5,7 +5,7 @@ import math
 import numpy as np
 import pytest
 
-from specksim import detector, phantoms, tracing
+from specksim import detector, phantoms
 from specksim.grid import Grid
 from specksim.materials import refractive_index
 from specksim.optics import refraction
@@ -25,11 +25,11 @@ def project(geometry, grid=GRID, **drawn):
 
 def labels(setup, one_scene):
     """dx, dy in pixels over the frame, and one pixel's displacement for a slope of one."""
-    paths, _ = tracing.trace_object(setup, one_scene)
-    cells = refraction.displacement(paths.refraction, setup.effective_distance_m, setup.ray_pitch_m)
+    delta, _ = refractive_index("nylon", setup.beam.energy_kev)
+    path = delta * phantoms.thickness(one_scene, setup.ray_nodes(0))["nylon"]
+    cells = refraction.displacement(path, setup.effective_distance_m, setup.ray_pitch_m)
     shape, n = (setup.detector.rows, setup.detector.columns), setup.numerics.oversampling
     dx, dy = (detector.bin_mean(d, n, shape) / n for d in cells)
-    delta, _ = refractive_index("nylon", setup.beam.energy_kev)
     return dx, dy, delta * setup.effective_distance_m / setup.object_pixel_m
 
 
