@@ -14,40 +14,6 @@ from specksim.setups import Setup
 _GREY, _DIVERGING, _SEQUENTIAL = "gray", "RdBu_r", "viridis"
 
 
-def preview(pair: SpecklePair, setup: Setup, path: str | Path) -> None:
-    """Picture of a pair: images, truth, and a profile through the object, as PNG.
-
-    Parameters
-    ----------
-    pair : SpecklePair
-    setup : Setup
-    path : path-like
-        The picture's file; overwritten.
-    """
-    figure = Figure(figsize=(15, 7), layout="compressed")
-    axes = figure.subplots(2, 4)
-    units = "relative" if pair.reference.dtype == np.float32 else "counts"
-    low, high = np.percentile([pair.reference[0], pair.sample[0]], [0.5, 99.5])
-    _map(axes[0, 0], pair.reference[0], setup, f"reference ({units})", _GREY, low, high)
-    _map(axes[0, 1], pair.sample[0], setup, f"sample ({units})", _GREY, low, high)
-    limit = max(float(np.percentile(np.hypot(pair.dx, pair.dy), 99)), 1e-3)
-    _map(axes[0, 2], pair.dx, setup, "displacement dx (pixels)", _DIVERGING, -limit, limit)
-    _map(axes[0, 3], pair.dy, setup, "displacement dy (pixels)", _DIVERGING, -limit, limit)
-    _map(axes[1, 0], pair.phase, setup, "phase (rad)", _SEQUENTIAL)
-    _map(axes[1, 1], pair.transmission, setup, "transmission", _SEQUENTIAL)
-    _map(axes[1, 2], pair.valid, setup, "valid (1: ray optics holds)", _GREY, 0, 1)
-    _profile(axes[1, 3], pair, setup)
-    for axis in (axes[0, 2], axes[1, 0]):
-        axis.axhline((_profile_row(pair) + 0.5) * setup.object_pixel_m * 1e3, color="k", lw=0.7, ls=":")
-    cone = f", M = {setup.magnification:.3g}" if setup.magnification > 1 else ""
-    figure.suptitle(
-        f"pair {pair.index}: {pair.scene['geometry']}, {pair.scene['material']}, "
-        f"{setup.beam.energy_kev:g} keV, {setup.propagation.sample_to_detector_m:g} m, "
-        f"{setup.detector.pixel_size_um:g} µm pixels{cone}"
-    )
-    _save(figure, path)
-
-
 def contact_sheet(pairs: Sequence[SpecklePair], setup: Setup, path: str | Path) -> None:
     """Picture of several pairs side by side: sample, displacement, phase, as PNG.
 
@@ -80,6 +46,40 @@ def contact_sheet(pairs: Sequence[SpecklePair], setup: Setup, path: str | Path) 
         axis.set_ylabel(name)
     rows, columns = (n * setup.object_pixel_m * 1e3 for n in pairs[0].dx.shape)
     figure.supxlabel(f"frames of {columns:.3g} × {rows:.3g} mm in the object", fontsize="medium")
+    _save(figure, path)
+
+
+def preview(pair: SpecklePair, setup: Setup, path: str | Path) -> None:
+    """Picture of a pair: images, truth, and a profile through the object, as PNG.
+
+    Parameters
+    ----------
+    pair : SpecklePair
+    setup : Setup
+    path : path-like
+        The picture's file; overwritten.
+    """
+    figure = Figure(figsize=(15, 7), layout="compressed")
+    axes = figure.subplots(2, 4)
+    units = "relative" if pair.reference.dtype == np.float32 else "counts"
+    low, high = np.percentile([pair.reference[0], pair.sample[0]], [0.5, 99.5])
+    _map(axes[0, 0], pair.reference[0], setup, f"reference ({units})", _GREY, low, high)
+    _map(axes[0, 1], pair.sample[0], setup, f"sample ({units})", _GREY, low, high)
+    limit = max(float(np.percentile(np.hypot(pair.dx, pair.dy), 99)), 1e-3)
+    _map(axes[0, 2], pair.dx, setup, "displacement dx (pixels)", _DIVERGING, -limit, limit)
+    _map(axes[0, 3], pair.dy, setup, "displacement dy (pixels)", _DIVERGING, -limit, limit)
+    _map(axes[1, 0], pair.phase, setup, "phase (rad)", _SEQUENTIAL)
+    _map(axes[1, 1], pair.transmission, setup, "transmission", _SEQUENTIAL)
+    _map(axes[1, 2], pair.valid, setup, "valid (1: ray optics holds)", _GREY, 0, 1)
+    _profile(axes[1, 3], pair, setup)
+    for axis in (axes[0, 2], axes[1, 0]):
+        axis.axhline((_profile_row(pair) + 0.5) * setup.object_pixel_m * 1e3, color="k", lw=0.7, ls=":")
+    cone = f", M = {setup.magnification:.3g}" if setup.magnification > 1 else ""
+    figure.suptitle(
+        f"pair {pair.index}: {pair.scene['geometry']}, {pair.scene['material']}, "
+        f"{setup.beam.energy_kev:g} keV, {setup.propagation.sample_to_detector_m:g} m, "
+        f"{setup.detector.pixel_size_um:g} µm pixels{cone}"
+    )
     _save(figure, path)
 
 
