@@ -1,4 +1,4 @@
-"""The examples do what they say."""
+"""The example of a geometry in a package of its own does what it says."""
 
 import importlib
 import tomllib
