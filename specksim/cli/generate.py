@@ -1,6 +1,5 @@
 """specksim generate"""
 
-import os
 import signal
 import sys
 import time
@@ -9,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from specksim.cli.options import load_setup, setup_options
+from specksim.cli.options import cores, load_setup, setup_options
 
 if TYPE_CHECKING:
     from specksim.generation import Plan, Shard
@@ -177,10 +176,6 @@ def _pairs(n: int) -> str:
 
 def _interrupt(*_: object) -> None:
     raise KeyboardInterrupt
-
-
-def cores() -> int:
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def _file_name(material: str) -> str:

@@ -4,8 +4,8 @@ import shlex
 
 import click
 
-from specksim.cli.generate import cores, run
-from specksim.cli.options import load_setup, setup_options
+from specksim.cli.generate import run
+from specksim.cli.options import cores, load_setup, setup_options
 
 
 @click.command()
