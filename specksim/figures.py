@@ -1,5 +1,6 @@
 """Every picture."""
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +12,41 @@ from specksim.forward import SpecklePair
 from specksim.setups import Setup
 
 _GREY, _DIVERGING, _SEQUENTIAL = "gray", "RdBu_r", "viridis"
+
+
+def contact_sheet(pairs: Sequence[SpecklePair], setup: Setup, path: str | Path) -> None:
+    """Picture of several pairs side by side: sample, displacement, phase, as PNG.
+
+    Parameters
+    ----------
+    pairs : sequence of SpecklePair
+    setup : Setup
+    path : path-like
+        The picture's file; overwritten.
+    """
+    figure = Figure(figsize=(3.1 * len(pairs), 9.5), layout="compressed")
+    axes = figure.subplots(4, len(pairs), squeeze=False)
+    for column, pair in enumerate(pairs):
+        low, high = np.percentile(pair.sample[0], [0.5, 99.5])
+        limit = max(float(np.percentile(np.hypot(pair.dx, pair.dy), 99)), 1e-3)
+        for axis, values, colours, bounds in (
+            (axes[0, column], pair.sample[0], _GREY, (low, high)),
+            (axes[1, column], pair.dx, _DIVERGING, (-limit, limit)),
+            (axes[2, column], pair.dy, _DIVERGING, (-limit, limit)),
+            (axes[3, column], pair.phase, _SEQUENTIAL, (None, None)),
+        ):
+            image = axis.imshow(values, colours, vmin=bounds[0], vmax=bounds[1], interpolation="nearest")
+            axis.set(xticks=[], yticks=[])
+            figure.colorbar(image, ax=axis, shrink=0.85)
+        axes[0, column].set_title(f"{pair.scene['geometry']}\n{pair.scene['material']}", fontsize="medium")
+    units = "relative" if pairs[0].sample.dtype == np.float32 else "counts"
+    for axis, name in zip(
+        axes[:, 0], (f"sample ({units})", "dx (px)", "dy (px)", "phase (rad)"), strict=True
+    ):
+        axis.set_ylabel(name)
+    rows, columns = (n * setup.object_pixel_m * 1e3 for n in pairs[0].dx.shape)
+    figure.supxlabel(f"frames of {columns:.3g} × {rows:.3g} mm in the object", fontsize="medium")
+    _save(figure, path)
 
 
 def preview(pair: SpecklePair, setup: Setup, path: str | Path) -> None:

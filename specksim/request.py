@@ -61,13 +61,14 @@ class Request:
         ------
         ValueError
             If a material, a geometry or the split is unknown, or seed or steps is out of range.
+        OSError
+            If the file of a geometry cannot be read.
         """
         names = materials.MATERIALS if material == MIXED else (material,)
         for name in names:
             materials.refractive_index(name, setup.beam.energy_kev)
-        for geometry in geometries:
-            phantoms.find_geometry(geometry)
-        return cls(setup, names, tuple(geometries), split, seed, steps)
+        known = tuple(phantoms.resolve_name(geometry) for geometry in geometries)
+        return cls(setup, names, known, split, seed, steps)
 
     def geometry_of(self, index: int) -> str:
         """Geometry of a pair."""

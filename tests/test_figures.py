@@ -8,7 +8,7 @@ from matplotlib import image
 from matplotlib import pyplot as plt
 
 import specksim
-from specksim.figures import preview
+from specksim.figures import contact_sheet, preview
 
 
 @pytest.fixture(scope="module")
@@ -27,6 +27,17 @@ def test_a_preview_is_a_png_wide_enough_to_read(pair, setup, tmp_path):
     picture = image.imread(tmp_path / "p.png")
     assert picture.shape[1] > 1000
     assert picture.std() > 0.1
+
+
+def test_a_contact_sheet_has_a_column_for_each_pair(pair, setup, tmp_path):
+    contact_sheet([pair], setup, tmp_path / "one.png")
+    contact_sheet([pair, pair, pair], setup, tmp_path / "three.png")
+    one, three = (image.imread(tmp_path / name) for name in ("one.png", "three.png"))
+    assert three.shape[1] > 2 * one.shape[1]
+    assert one.std() > 0.1
+    contact_sheet([dataclasses.replace(pair, phase=2 * pair.phase - 1)], setup, tmp_path / "other.png")
+    assert (tmp_path / "one.png").read_bytes() != (tmp_path / "other.png").read_bytes()
+    assert plt.get_fignums() == []
 
 
 def test_it_is_a_png_whatever_the_name(pair, setup, tmp_path):

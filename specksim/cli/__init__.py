@@ -12,9 +12,11 @@ from specksim import __version__
 
 _COMMANDS = {
     "generate": "Simulate a data set of labelled pairs and write it to a file.",
+    "suite": "Write the published data set into a folder.",
     "info": "Say what a data set holds.",
     "check": "Verify checksums and physics of a data set.",
     "preview": "Draw a pair of a data set: images, truth, profile.",
+    "assess": "Tell how good a speckle pattern is.",
     "materials": "Print the optical constants of materials.",
     "setups": "List the setups, or print one as TOML.",
 }

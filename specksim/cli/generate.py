@@ -1,6 +1,5 @@
 """specksim generate"""
 
-import os
 import signal
 import sys
 import time
@@ -9,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from specksim.cli.options import load_setup, setup_options
+from specksim.cli.options import cores, load_setup, setup_options
 
 if TYPE_CHECKING:
     from specksim.generation import Plan, Shard
@@ -46,7 +45,10 @@ class Photons(click.ParamType):
     "--geometry",
     "geometries",
     multiple=True,
-    help="Geometry; repeatable, taken in turn. Default: the four of training.",
+    metavar="NAME",
+    help="sphere, fiber, spheres-in-fiber, spheres-in-block, ellipsoid, cone, tube, composite, flower, "
+    "wedge, steps, blobs, star, empty, mesh:FILE@UNIT, thickness:FILE@UNIT, or another package's; "
+    "repeatable, taken in turn. Default: the first four.",
 )
 @setup_options
 @click.option(
@@ -123,7 +125,7 @@ def generate(
         setup, material=material, geometries=geometries or TRAINING, split=split, seed=seed, steps=steps
     )
     plan = make_plan(request, n, out or f"{_file_name(material)}.h5", compression)
-    simulated = _run(plan, workers or _cores(), resume, overwrite)
+    simulated = run(plan, workers or cores(), resume, overwrite)
     seconds = time.perf_counter() - start
     size = f"{plan.target.stat().st_size / 1e6:.1f} MB"
     if simulated == 0:
@@ -133,7 +135,7 @@ def generate(
     click.echo(f"{plan.target}: {_pairs(simulated)} in {seconds:.1f} s ({rate}), {size}")
 
 
-def _run(plan: "Plan", workers: int, resume: bool, overwrite: bool) -> int:
+def run(plan: "Plan", workers: int, resume: bool, overwrite: bool) -> int:
     """Carry the plan out with a bar on stderr; the number of pairs simulated."""
     from tqdm import tqdm
 
@@ -174,10 +176,6 @@ def _pairs(n: int) -> str:
 
 def _interrupt(*_: object) -> None:
     raise KeyboardInterrupt
-
-
-def _cores() -> int:
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def _file_name(material: str) -> str:

@@ -1,5 +1,6 @@
 """Options that several commands share."""
 
+import os
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
@@ -36,3 +37,8 @@ def load_setup(source: str, assignments: tuple[str, ...]) -> "Setup":
     from specksim.setups import Setup
 
     return Setup.load(source).with_assignments(assignments)
+
+
+def cores() -> int:
+    """Cores that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

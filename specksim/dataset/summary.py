@@ -1,6 +1,7 @@
 """What a data set holds, in words and numbers."""
 
 from collections import Counter
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -10,18 +11,61 @@ from specksim.dataset.reader import SpeckleDataset
 _LOOKED_AT = 32
 
 
-def summarise(dataset: SpeckleDataset) -> dict[str, str]:
-    """Name and value of each line of `specksim info`.
+@dataclass(frozen=True)
+class Statistics:
+    """Speckle and displacement of up to 32 pairs, evenly spread over a data set.
 
-    Speckle and displacement are measured on up to 32 pairs, evenly spread over the data set.
+    Attributes
+    ----------
+    pairs : int
+        How many were looked at.
+    mean, visibility, width_y, width_x : float
+        Of the references, without noise: mean (counts, or relative), standard deviation over mean, FWHM of
+        the autocorrelation along rows and columns (pixels).
+    median_px, p95_px, largest_px : float
+        Of |d| where there is any, pixels; 0 where there is none.
+    moved, valid : float
+        Share of all pixels that are displaced, and that are valid.
     """
+
+    pairs: int
+    mean: float
+    visibility: float
+    width_y: float
+    width_x: float
+    median_px: float
+    p95_px: float
+    largest_px: float
+    moved: float
+    valid: float
+
+
+def measure(dataset: SpeckleDataset) -> Statistics:
+    """Speckle and displacement of a data set."""
+    rows = evenly(len(dataset), _LOOKED_AT)
+    speckle = np.array([_speckle(dataset, row) for row in rows])
+    shift = np.array([np.hypot(dataset.read("dx", row), dataset.read("dy", row)) for row in rows])
+    moved = shift[shift > 0] if shift.any() else np.zeros(1)
+    mean, contrast, width_y, width_x = speckle.mean(axis=0).tolist()
+    median, p95, largest = np.percentile(moved, [50, 95, 100]).tolist()
+    return Statistics(
+        pairs=len(rows),
+        mean=mean,
+        visibility=contrast,
+        width_y=width_y,
+        width_x=width_x,
+        median_px=median,
+        p95_px=p95,
+        largest_px=largest,
+        moved=float(np.mean(shift > 0)),
+        valid=float(np.mean([dataset.read("valid", row).mean() for row in rows])),
+    )
+
+
+def summarise(dataset: SpeckleDataset) -> dict[str, str]:
+    """Name and value of each line of `specksim info`."""
     request, provenance = dataset.request, dataset.provenance()
-    rows = np.unique(np.linspace(0, len(dataset) - 1, min(_LOOKED_AT, len(dataset))).astype(int))
-    speckle = np.array([_speckle(dataset.read("reference", row)[0]) for row in rows])
-    counts, contrast, height, width = speckle.mean(axis=0)
-    displacement = np.array([np.hypot(dataset.read("dx", row), dataset.read("dy", row)) for row in rows])
-    moved = displacement[displacement > 0] if displacement.any() else np.zeros(1)
-    valid = np.mean([dataset.read("valid", row).mean() for row in rows])
+    found = measure(dataset)
     relative = dataset.read("reference", 0).dtype == np.float32
     setup = request.setup
     return {
@@ -30,14 +74,16 @@ def summarise(dataset: SpeckleDataset) -> dict[str, str]:
         "materials": _tally(dataset.column("material")),
         "geometries": _tally(dataset.column("geometry")),
         "split, seed": f"{request.split}, {request.seed}",
-        "reference mean": f"{counts:.4g} {'(relative)' if relative else 'counts'}",
-        "speckle visibility": f"{contrast:.3f} (standard deviation / mean, without noise)",
-        "speckle width": f"{height:.2f} × {width:.2f} px (FWHM of the autocorrelation, y × x)",
-        "displacement": (
-            f"median {np.median(moved):.3g}, p95 {np.percentile(moved, 95):.3g}, max {moved.max():.3g} px "
-            f"where there is an object, {100 * moved.size / displacement.size:.0f} % of all pixels"
+        "reference mean": f"{found.mean:.4g} {'(relative)' if relative else 'counts'}",
+        "speckle visibility": f"{found.visibility:.3f} (standard deviation / mean, without noise)",
+        "speckle width": (
+            f"{found.width_y:.2f} × {found.width_x:.2f} px (FWHM of the autocorrelation, y × x)"
         ),
-        "valid pixels": f"{100 * valid:.1f} %",
+        "displacement": (
+            f"median {found.median_px:.3g}, p95 {found.p95_px:.3g}, max {found.largest_px:.3g} px "
+            f"where there is an object, {100 * found.moved:.0f} % of all pixels"
+        ),
+        "valid pixels": f"{100 * found.valid:.1f} %",
         "optical constants": "; ".join(
             f"{name}: δ {delta:.4e}, β {beta:.4e}"
             for name, delta, beta in zip(
@@ -47,14 +93,25 @@ def summarise(dataset: SpeckleDataset) -> dict[str, str]:
         "versions": ", ".join(f"{name} {number}" for name, number in provenance["versions"].items()),
         "written": provenance["start_time"],
         "content hash": provenance["content_hash"],
-        "statistics from": f"{len(rows)} pairs",
+        "statistics from": f"{found.pairs} pairs",
     }
 
 
-def _speckle(reference: np.ndarray) -> tuple[float, float, float, float]:
-    """Mean, visibility and size along y and x of a reference; photon noise taken off."""
-    noise = 0.0 if reference.dtype == np.float32 else float(reference.mean())
-    return (float(reference.mean()), visibility(reference, noise), *speckle_size_px(reference, noise))
+def evenly(length: int, most: int) -> list[int]:
+    """Up to `most` rows, evenly spread over a data set of some length."""
+    return np.unique(np.linspace(0, length - 1, min(most, length)).astype(int)).tolist()
+
+
+def reference_photons(dataset: SpeckleDataset, row: int) -> tuple[np.ndarray, float]:
+    """First reference of a pair in photons (or relative, without noise), and the variance of its noise."""
+    reference = dataset.read("reference", row)[0]
+    return reference, 0.0 if reference.dtype == np.float32 else float(reference.mean())
+
+
+def _speckle(dataset: SpeckleDataset, row: int) -> tuple[float, float, float, float]:
+    """Mean, visibility and size along y and x of a reference; noise taken off."""
+    photons, noise = reference_photons(dataset, row)
+    return (float(photons.mean()), visibility(photons, noise), *speckle_size_px(photons, noise))
 
 
 def _tally(names: np.ndarray) -> str:

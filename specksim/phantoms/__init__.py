@@ -1,5 +1,12 @@
 """Projected thickness of objects, by name of their geometry."""
 
-from specksim.phantoms.registry import TRAINING, draw_scene, find_geometry, geometry_names, thickness
+from specksim.phantoms.registry import (
+    TRAINING,
+    draw_scene,
+    find_geometry,
+    geometry_names,
+    resolve_name,
+    thickness,
+)
 
-__all__ = ["TRAINING", "draw_scene", "find_geometry", "geometry_names", "thickness"]
+__all__ = ["TRAINING", "draw_scene", "find_geometry", "geometry_names", "resolve_name", "thickness"]

@@ -1,14 +1,18 @@
-"""Solid bodies with known projected thickness: spheres, cylinders, cuboids, and their inclusions.
+"""Solid bodies with known projected thickness, alone, in each other, of one material or several.
 
 A scene is plain data: `{"material": HOST, "bodies": [BODY, ...]}`. A body is one of
 
     {"shape": "sphere", "x_um", "y_um", "radius_um"}
     {"shape": "cylinder", "x_um", "y_um", "radius_um", "angle_rad", "tilt_rad"}     endless, along its axis
+    {"shape": "capsule", "x_um", "y_um", "radius_um", "length_um", "angle_rad", "tilt_rad"}   round ends
+    {"shape": "cone", "x_um", "y_um", "radius_um", "height_um", "angle_rad", "tilt_rad"}      axis to the apex
     {"shape": "cuboid", "x_um", "y_um", "size_um": [3], "rotation": [4]}            quaternion (w, x, y, z)
+    {"shape": "ellipsoid", "x_um", "y_um", "semi_axes_um": [3], "rotation": [4]}
 
-with x along columns and y along rows from the frame's centre, in the object plane. `angle_rad` turns the
-cylinder's axis from x towards y, `tilt_rad` lifts it out of the object plane. A body with
-`"inclusion": true` takes the place of the host: a void, or the material that its `"material"` names.
+with x along columns and y along rows of the body's middle from the frame's centre, in the object plane.
+`angle_rad` turns an axis from x towards y, `tilt_rad` lifts it out of the object plane. A body is of the
+host's material, or of the one that its `"material"` names; bodies add up. A body with `"inclusion": true`
+takes the place of the host: a void, or the material that its `"material"` names.
 """
 
 import math
@@ -20,6 +24,8 @@ import numpy as np
 from specksim.compiled import kernel
 from specksim.convex import add_convex, rotation_matrices, upper_and_lower
 from specksim.grid import Grid
+from specksim.phantoms.capsules import add_capsule
+from specksim.phantoms.quadrics import add_quadric, cone, ellipsoid
 
 _SUBSAMPLES = 4  # along each axis, where a rim crosses a cell
 
@@ -51,12 +57,11 @@ def thickness(scene: Mapping[str, Any], grid: Grid) -> dict[str, np.ndarray]:
         if body["shape"] not in _ADD:
             raise ValueError(f"shape must be one of {', '.join(_ADD)}, got {body['shape']!r}")
         add = _ADD[body["shape"]]
-        if not body.get("inclusion", False):
-            add(maps[host], body, grid, 1.0)
-            continue
-        add(maps[host], body, grid, -1.0)
-        if body.get("material") is not None:
-            add(maps.setdefault(body["material"], np.zeros(grid.shape, np.float32)), body, grid, 1.0)
+        inclusion, own = body.get("inclusion", False), body.get("material")
+        if inclusion:
+            add(maps[host], body, grid, -1.0)
+        if own is not None or not inclusion:
+            add(maps.setdefault(own or host, np.zeros(grid.shape, np.float32)), body, grid, 1.0)
     for material in maps:  # rounding leaves a void's chord a hair above its host's
         np.maximum(maps[material], 0.0, out=maps[material])
     return maps
@@ -87,7 +92,22 @@ def _add_cuboid(out: np.ndarray, body: Mapping[str, Any], grid: Grid, weight: fl
     add_convex(out, planes, y, x, *grid.origin_m, grid.pitch_m, weight, False)
 
 
-_ADD = {"sphere": _add_sphere, "cylinder": _add_cylinder, "cuboid": _add_cuboid}
+def _add_ellipsoid(out: np.ndarray, body: Mapping[str, Any], grid: Grid, weight: float) -> None:
+    add_quadric(out, ellipsoid(body), *_place_m(body), grid, weight)
+
+
+def _add_cone(out: np.ndarray, body: Mapping[str, Any], grid: Grid, weight: float) -> None:
+    add_quadric(out, cone(body), *_place_m(body), grid, weight)
+
+
+_ADD = {
+    "sphere": _add_sphere,
+    "cylinder": _add_cylinder,
+    "capsule": add_capsule,
+    "cone": _add_cone,
+    "cuboid": _add_cuboid,
+    "ellipsoid": _add_ellipsoid,
+}
 
 
 @kernel

@@ -6,7 +6,8 @@ A geometry is any object with
 - `thickness(scene, grid) -> {material: (rows, columns) float32}`: the projected thickness in m at the grid's
   points of each material; `scene` is what was drawn, with `"geometry"` and the pair's `"material"` added.
 
-Other packages register theirs under the entry point group `specksim.geometries`.
+Other packages register theirs under the entry point group `specksim.geometries`. Geometries that a file
+describes have the file in their name, see `files`.
 """
 
 import difflib
@@ -19,7 +20,7 @@ from typing import Any, Protocol
 import numpy as np
 
 from specksim.grid import Grid
-from specksim.phantoms import bodies, training
+from specksim.phantoms import bodies, draws, fields, files, flower, shapes, training
 from specksim.setups import Setup
 
 ENTRY_POINTS = "specksim.geometries"
@@ -34,21 +35,39 @@ class Geometry(Protocol):
 
 
 @dataclass(frozen=True)
-class _Bodies:
-    """A geometry made of solid bodies."""
+class _Drawn:
+    """A geometry of two functions."""
 
     draw: Callable[[np.random.Generator, Setup], dict[str, Any]]
-    thickness: Callable[[Mapping[str, Any], Grid], dict[str, np.ndarray]] = bodies.thickness
+    thickness: Callable[[Mapping[str, Any], Grid], dict[str, np.ndarray]]
 
 
+def _bodies(draw: draws.Draw) -> Geometry:
+    """Bodies that are drawn until they displace enough of the frame."""
+    return _Drawn(partial(draws.draw_scene, draw), bodies.thickness)
+
+
+_TRAINING: dict[str, Geometry] = {
+    "sphere": _bodies(training.draw_spheres),
+    "fiber": _bodies(training.draw_fibers),
+    "spheres-in-fiber": _bodies(training.draw_spheres_in_fiber),
+    "spheres-in-block": _bodies(training.draw_spheres_in_block),
+}
 _BUILT_IN: dict[str, Geometry] = {
-    "sphere": _Bodies(partial(training.draw_scene, training.draw_spheres)),
-    "fiber": _Bodies(partial(training.draw_scene, training.draw_fibers)),
-    "spheres-in-fiber": _Bodies(partial(training.draw_scene, training.draw_spheres_in_fiber)),
-    "spheres-in-block": _Bodies(partial(training.draw_scene, training.draw_spheres_in_block)),
+    **_TRAINING,
+    "ellipsoid": _bodies(shapes.draw_ellipsoids),
+    "cone": _bodies(shapes.draw_cones),
+    "tube": _bodies(shapes.draw_tubes),
+    "composite": _bodies(shapes.draw_composite),
+    "flower": _Drawn(flower.draw_flower, bodies.thickness),
+    "wedge": _Drawn(fields.draw_wedge, fields.wedge),
+    "steps": _Drawn(fields.draw_steps, fields.steps),
+    "blobs": _Drawn(fields.draw_blobs, fields.blobs),
+    "star": _Drawn(fields.draw_star, fields.star),
+    "empty": _Drawn(fields.draw_empty, fields.empty),
 }
 
-TRAINING = tuple(_BUILT_IN)
+TRAINING = tuple(_TRAINING)
 """The geometries that a training set takes in turn."""
 
 
@@ -63,9 +82,26 @@ def find_geometry(name: str) -> Geometry:
     Raises
     ------
     ValueError
-        If no geometry has this name, or the package that registered it fails to load.
+        If no geometry has this name, the package that registered it fails to load, or the file that
+        describes it cannot be used (see `files`).
+    OSError
+        If that file cannot be read.
     """
+    if files.is_file_geometry(name):
+        return files.open_geometry(name)
     return _BUILT_IN[name] if name in _BUILT_IN else _load(name)
+
+
+def resolve_name(name: str) -> str:
+    """A geometry's name as a data set keeps it: with the digest of the file that describes it, if any.
+
+    Raises
+    ------
+    ValueError, OSError
+        As `find_geometry`.
+    """
+    find_geometry(name)
+    return files.resolve(name) if files.is_file_geometry(name) else name
 
 
 @lru_cache
@@ -73,7 +109,8 @@ def _load(name: str) -> Geometry:
     points = [point for point in entry_points(group=ENTRY_POINTS) if point.name == name]
     if not points:
         near = difflib.get_close_matches(name, geometry_names(), n=1)
-        hint = f"did you mean {near[0]!r}?" if near else f"known: {', '.join(geometry_names())}"
+        known = ", ".join([*geometry_names(), *(f"{kind}:FILE@UNIT" for kind in files.KINDS)])
+        hint = f"did you mean {near[0]!r}?" if near else f"known: {known}"
         raise ValueError(f"unknown geometry {name!r}; {hint}")
     try:
         loaded = points[0].load()
@@ -86,7 +123,8 @@ def _load(name: str) -> Geometry:
 
 def draw_scene(geometry: str, material: str, setup: Setup, rng: np.random.Generator) -> dict[str, Any]:
     """Draw a scene: what the geometry drew, with its name and the pair's material."""
-    return {"geometry": geometry, "material": material, **find_geometry(geometry).draw(rng, setup)}
+    name = resolve_name(geometry)
+    return {"geometry": name, "material": material, **find_geometry(name).draw(rng, setup)}
 
 
 def thickness(scene: Mapping[str, Any], grid: Grid) -> dict[str, np.ndarray]:

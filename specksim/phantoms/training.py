@@ -10,38 +10,7 @@ from typing import Any
 import numpy as np
 
 from specksim.convex import rotation_matrices
-from specksim.grid import Grid
-from specksim.phantoms.bodies import thickness
-from specksim.setups import Setup
-
-Scene = dict[str, Any]
-Draw = Callable[[np.random.Generator, float, float], list[dict[str, Any]]]
-
-_SLOPE = 0.15
-_LEAST_SHARE = 0.06
-"""Every draw has |∇T| ≥ 0.15 (0.01 px for nylon in the default preset) on 6 % of the frame: the 5 % that
-are promised, and what a coarse grid may miss."""
-_COARSE = 96  # points along the frame's shorter side on which the share is measured
-_MAX_DRAWS = 1000
-
-
-def draw_scene(draw: Draw, rng: np.random.Generator, setup: Setup) -> Scene:
-    """Draw bodies until they displace enough of the frame."""
-    rows, columns = setup.detector.rows, setup.detector.columns
-    height, width = (1e6 * n * setup.object_pixel_m for n in (rows, columns))
-    pitch = min(height, width) / _COARSE
-    grid = Grid(round(height / pitch), round(width / pitch), pitch * 1e-6)
-    for _ in range(_MAX_DRAWS):
-        scene = {"bodies": draw(rng, height, width)}
-        if _displaced_share({**scene, "material": "host"}, grid) >= _LEAST_SHARE:
-            return scene
-    raise ValueError(f"no draw out of {_MAX_DRAWS} displaced {100 * _LEAST_SHARE:g} % of the frame")
-
-
-def _displaced_share(scene: Scene, grid: Grid) -> float:
-    total = sum(thickness(scene, grid).values())
-    slope_y, slope_x = np.gradient(total, grid.pitch_m)
-    return float(np.mean(np.hypot(slope_x, slope_y) >= _SLOPE))
+from specksim.phantoms.draws import fiber, log_uniform, tilted_rotation
 
 
 def draw_spheres(rng: np.random.Generator, height_um: float, width_um: float) -> list[dict[str, Any]]:
@@ -52,7 +21,7 @@ def draw_spheres(rng: np.random.Generator, height_um: float, width_um: float) ->
             "shape": "sphere",
             "x_um": rng.uniform(-0.5, 0.5) * width_um,
             "y_um": rng.uniform(-0.5, 0.5) * height_um,
-            "radius_um": _log_uniform(rng, 0.04, 0.3) * side,
+            "radius_um": log_uniform(rng, 0.04, 0.3) * side,
         }
         for _ in range(rng.integers(1, 6))
     ]
@@ -60,16 +29,16 @@ def draw_spheres(rng: np.random.Generator, height_um: float, width_um: float) ->
 
 def draw_fibers(rng: np.random.Generator, height_um: float, width_um: float) -> list[dict[str, Any]]:
     """One to three endless fibres of 0.03 to 0.25 of the frame in radius, at any angle, tilt up to 30°."""
-    return [_fiber(rng, height_um, width_um, (0.03, 0.25)) for _ in range(rng.integers(1, 4))]
+    return [fiber(rng, height_um, width_um, (0.03, 0.25)) for _ in range(rng.integers(1, 4))]
 
 
 def draw_spheres_in_fiber(
     rng: np.random.Generator, height_um: float, width_um: float
 ) -> list[dict[str, Any]]:
     """A fibre with one to twelve spherical voids that neither leave it nor touch each other."""
-    fiber = _fiber(rng, height_um, width_um, (0.12, 0.3))
-    radius, length = fiber["radius_um"], math.hypot(height_um, width_um)
-    angle, tilt = fiber["angle_rad"], fiber["tilt_rad"]
+    host = fiber(rng, height_um, width_um, (0.12, 0.3))
+    radius, length = host["radius_um"], math.hypot(height_um, width_um)
+    angle, tilt = host["angle_rad"], host["tilt_rad"]
     # columns: the fibre's axis, and two directions across it, in the laboratory
     axes = np.array(
         [
@@ -86,7 +55,7 @@ def draw_spheres_in_fiber(
         return np.array([along, across * math.cos(turn), across * math.sin(turn)])
 
     voids = _voids(rng, int(rng.integers(1, 13)), (0.15 * radius, 0.7 * radius), inside)
-    return [fiber, *_inclusions(voids, axes, fiber)]
+    return [host, *_inclusions(voids, axes, host)]
 
 
 def draw_spheres_in_block(
@@ -100,7 +69,7 @@ def draw_spheres_in_block(
         "x_um": rng.uniform(-0.2, 0.2) * width_um,
         "y_um": rng.uniform(-0.2, 0.2) * height_um,
         "size_um": size.tolist(),
-        "rotation": _tilted_rotation(rng),
+        "rotation": tilted_rotation(rng),
     }
 
     def inside(void: float) -> np.ndarray:
@@ -108,27 +77,6 @@ def draw_spheres_in_block(
 
     voids = _voids(rng, int(rng.integers(2, 17)), (0.03 * side, 0.45 * size.min()), inside)
     return [block, *_inclusions(voids, rotation_matrices(np.array(block["rotation"])), block)]
-
-
-def _fiber(
-    rng: np.random.Generator, height_um: float, width_um: float, radius: tuple[float, float]
-) -> dict[str, Any]:
-    return {
-        "shape": "cylinder",
-        "x_um": rng.uniform(-0.4, 0.4) * width_um,
-        "y_um": rng.uniform(-0.4, 0.4) * height_um,
-        "radius_um": _log_uniform(rng, *radius) * min(height_um, width_um),
-        "angle_rad": rng.uniform(0, math.pi),
-        "tilt_rad": math.radians(rng.uniform(-30, 30)),
-    }
-
-
-def _tilted_rotation(rng: np.random.Generator) -> list[float]:
-    """Random rotation with every face at least 10° off the beam: walls along it are no ray optics."""
-    while True:
-        quaternion = rng.standard_normal(4)
-        if np.abs(rotation_matrices(quaternion)[2]).min() >= math.sin(math.radians(10)):
-            return (quaternion / np.linalg.norm(quaternion)).tolist()
 
 
 def _voids(
@@ -140,7 +88,7 @@ def _voids(
     """Up to `number` spheres (centre, radius) that do not touch; places that do are drawn again, 20 times."""
     voids: list[tuple[np.ndarray, float]] = []
     for _ in range(20 * number):
-        size = _log_uniform(rng, *radius)
+        size = log_uniform(rng, *radius)
         centre = inside(size)
         if all(np.linalg.norm(centre - other) > size + reach for other, reach in voids):
             voids.append((centre, size))
@@ -163,7 +111,3 @@ def _inclusions(
         }
         for place, radius in places
     ]
-
-
-def _log_uniform(rng: np.random.Generator, low: float, high: float) -> float:
-    return math.exp(rng.uniform(math.log(low), math.log(high)))

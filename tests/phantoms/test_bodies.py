@@ -19,11 +19,11 @@ def sphere(x_um=0.0, y_um=0.0, radius_um=50.0, **more):
     return {"shape": "sphere", "x_um": x_um, "y_um": y_um, "radius_um": radius_um, **more}
 
 
-def cylinder(angle_deg=0.0, tilt_deg=0.0, x_um=0.0, y_um=0.0, radius_um=30.0):
+def cylinder(angle_deg=0.0, tilt_deg=0.0, x_um=0.0, y_um=0.0, radius_um=30.0, **more):
     angle, tilt = math.radians(angle_deg), math.radians(tilt_deg)
     return {
         "shape": "cylinder", "x_um": x_um, "y_um": y_um, "radius_um": radius_um,
-        "angle_rad": angle, "tilt_rad": tilt,
+        "angle_rad": angle, "tilt_rad": tilt, **more,
     }  # fmt: skip
 
 
@@ -151,6 +151,14 @@ def test_inclusion_of_another_material_conserves_the_volume():
     assert np.allclose(maps["nylon"] + maps["al2o3"], project(host)["nylon"], atol=1e-10)
 
 
+def test_bodies_of_their_own_material_add_to_its_map():
+    maps = project(sphere(), cylinder(material="al2o3"), sphere(x_um=60.0, material="al2o3"))
+    assert set(maps) == {"nylon", "al2o3"}
+    assert np.array_equal(maps["nylon"], project(sphere())["nylon"])
+    expected = project(cylinder())["nylon"] + project(sphere(x_um=60.0))["nylon"]
+    assert np.allclose(maps["al2o3"], expected, atol=1e-10)
+
+
 def test_thickness_is_never_negative_and_in_single_precision():
     # a void as large as its host leaves nothing but rounding, of either sign before it is cut at zero
     maps = project(sphere(), sphere(inclusion=True))
@@ -161,7 +169,9 @@ def test_thickness_is_never_negative_and_in_single_precision():
 
 
 def test_unknown_shape_is_refused():
-    with pytest.raises(ValueError, match="shape must be one of sphere, cylinder, cuboid, got 'torus'"):
+    with pytest.raises(
+        ValueError, match=r"shape must be one of sphere, cylinder, .*cuboid, ellipsoid, got 'torus'"
+    ):
         project({"shape": "torus"})
 
 

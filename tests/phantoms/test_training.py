@@ -11,7 +11,7 @@ from specksim import phantoms, tracing
 from specksim.grid import Grid
 from specksim.materials import refractive_index
 from specksim.optics import refraction
-from specksim.phantoms import training
+from specksim.phantoms import draws, training
 
 SEEDS = range(15)
 GEOMETRIES = pytest.mark.parametrize("geometry", phantoms.TRAINING)
@@ -84,7 +84,7 @@ def test_voids_stay_inside_of_a_steep_fibre(monkeypatch, angle_deg):
     fiber = {"shape": "cylinder", "x_um": 5.0, "y_um": -7.0, "radius_um": 100.0}
     angle = math.radians(angle_deg)
     fiber |= {"angle_rad": angle, "tilt_rad": math.radians(60)}
-    monkeypatch.setattr(training, "_fiber", lambda *_: fiber)
+    monkeypatch.setattr(training, "fiber", lambda *_: fiber)
     reach = []
     for seed in range(30):
         _, *voids = training.draw_spheres_in_fiber(np.random.default_rng(seed), 600.0, 800.0)
@@ -139,6 +139,6 @@ def test_blocks_show_no_wall_along_the_beam(small_setup):
 
 
 def test_draw_that_displaces_too_little_is_refused(small_setup, monkeypatch, rng):
-    monkeypatch.setattr(training, "_MAX_DRAWS", 3)
+    monkeypatch.setattr(draws, "_MAX_DRAWS", 3)
     with pytest.raises(ValueError, match="no draw out of 3 displaced 6 %"):
-        training.draw_scene(lambda *_: [], rng, small_setup)
+        draws.draw_scene(lambda *_: [], rng, small_setup)
