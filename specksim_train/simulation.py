@@ -29,8 +29,7 @@ from specksim_train.augmentation import Augmentation, augment
 from specksim_train.data import Batch, Survey, crop_size, stack, survey_pairs
 
 LANES = 8
-EMPTY = "empty"
-_NOTHING: dict[str, Any] = {"geometry": "sphere", "material": "nylon", "bodies": []}
+_NOTHING: dict[str, Any] = {"geometry": "empty", "material": "nylon"}
 _CONSTANT_PX = (0.02, 3.0)
 _STRAIN_PX = 1.5  # most that a linear field adds at the edge of the frame
 _WAVE_PX = 0.5
@@ -118,8 +117,6 @@ def draw_object(
     """Draw a scene of one of the geometries in one of the materials."""
     geometry = geometries[int(rng.integers(len(geometries)))]
     material = materials[int(rng.integers(len(materials)))]
-    if geometry == EMPTY:
-        return _NOTHING
     return phantoms.draw_scene(geometry, material, setup, rng)
 
 
@@ -273,6 +270,6 @@ def _field(setup: Setup, seed: int, lane: int, turn: int) -> SpeckleField:
     return _fields[key]
 
 
-def training_request(setup: Setup, material: str) -> Request:
-    """The four training geometries in a material, or `mixed`."""
-    return Request.create(setup, material=material, geometries=phantoms.TRAINING)
+def training_request(setup: Setup, material: str, geometries: tuple[str, ...] = phantoms.TRAINING) -> Request:
+    """Geometries, drawn from evenly, in a material or `mixed`."""
+    return Request.create(setup, material=material, geometries=geometries)

@@ -8,6 +8,7 @@ from specksim.cli.options import load_setup
 from specksim_train.cli import require_backend
 
 if TYPE_CHECKING:
+    from specksim.setups import Setup
     from specksim_train.simulation import SimulatedPairs
 
 
@@ -65,7 +66,20 @@ if TYPE_CHECKING:
     metavar="NAME|FILE.toml",
     help="Simulate the pairs as the network trains, in this setup, instead of reading files.",
 )
+@click.option(
+    "--set",
+    "assignments",
+    multiple=True,
+    metavar="KEY=VALUE",
+    help="Replace a value of that setup; repeatable.",
+)
 @click.option("--material", default="mixed", show_default=True, help="Material of simulated objects.")
+@click.option(
+    "--geometry",
+    "geometries",
+    multiple=True,
+    help="Kind of simulated objects, repeatable. Default: the training four.",
+)
 @click.option(
     "--pairs", type=click.IntRange(min=1), default=1200, show_default=True, help="Simulated an epoch."
 )
@@ -89,7 +103,9 @@ def fit(
     validation: str | None,
     out: str,
     simulate: str | None,
+    assignments: tuple[str, ...],
     material: str,
+    geometries: tuple[str, ...],
     pairs: int,
     workers: int,
     from_model: str | None,
@@ -108,12 +124,17 @@ def fit(
     """
     if bool(train) == bool(simulate):
         raise click.UsageError("give either training files or --simulate")
+    if assignments and not simulate:
+        raise click.UsageError("--set goes with --simulate")
     if simulate and settings["crop"]:
         raise click.UsageError("--crop goes with training files; for --simulate set the frame in its setup")
     require_backend()
     from specksim_train import training
     from specksim_train.augmentation import Augmentation
 
+    simulated = None
+    if simulate:
+        simulated = _simulated(load_setup(simulate, assignments), material, geometries, pairs, workers)
     varied: dict[str, Any] = {
         "drift_share": drift_share,
         "still_share": still_share,
@@ -125,7 +146,7 @@ def fit(
         out,
         validation=validation,
         settings=training.Settings(base_filters=filters, augmentation=augmentation, **settings),
-        simulate=_simulated(simulate, material, pairs, workers) if simulate else None,
+        simulate=simulated,
         from_model=from_model,
         resume=resume,
         progress=lambda line: click.echo(line, err=True),
@@ -133,7 +154,11 @@ def fit(
     click.echo(str(run))
 
 
-def _simulated(setup: str, material: str, pairs: int, workers: int) -> "SimulatedPairs":
+def _simulated(
+    setup: "Setup", material: str, geometries: tuple[str, ...], pairs: int, workers: int
+) -> "SimulatedPairs":
+    from specksim.phantoms import TRAINING
     from specksim_train.simulation import SimulatedPairs, training_request
 
-    return SimulatedPairs(training_request(load_setup(setup, ()), material), pairs, workers)
+    request = training_request(setup, material, geometries or TRAINING)
+    return SimulatedPairs(request, pairs, workers)

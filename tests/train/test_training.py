@@ -197,6 +197,34 @@ def test_the_command_says_in_one_line_what_is_wrong(tmp_path):
     assert CliRunner().invoke(main, ["fit", "--out", "run"]).exit_code == 2
 
 
+@pytest.mark.slow
+def test_pairs_simulated_on_the_fly_train_and_illustrate_a_run(tmp_path):
+    run = tmp_path / "run"
+    arguments = [
+        "fit",
+        "--simulate",
+        "imbl-28kev",
+        "--set",
+        "detector.rows=64",
+        "--set",
+        "detector.columns=64",
+    ]
+    arguments += ["--geometry", "wedge", "--material", "pmma", "--pairs", "4", "--batch-size", "2"]
+    arguments += ["--epochs", "1", "--architecture", "unet", "--filters", "2", "--out", str(run)]
+    result = CliRunner().invoke(main, arguments)
+    assert result.exit_code == 0, result.output
+    request = json.loads(json.loads((run / "config.json").read_text())["simulate"]["request"])
+    assert (request["geometries"], request["materials"]) == (["wedge"], ["pmma"])
+    assert (run / "examples.png").stat().st_size > 10_000
+
+
+def test_options_that_do_not_go_together_are_wrong_usage():
+    for arguments in (["a.h5", "--set", "beam.energy_kev=25"], ["--simulate", "imbl-28kev", "--crop", "64"]):
+        result = CliRunner().invoke(main, ["fit", *arguments, "--out", "run"])
+        assert result.exit_code == 2
+        assert "goes with" in result.output
+
+
 def test_without_a_backend_the_command_says_what_to_install(monkeypatch, tmp_path):
     monkeypatch.setattr("specksim_train.cli.find_spec", lambda name: None)
     result = CliRunner().invoke(main, ["fit", "a.h5", "--out", str(tmp_path / "run")])
