@@ -147,6 +147,31 @@ def expose(expected: np.ndarray, setup: Setup, rng: np.random.Generator) -> np.n
     return counts.astype(dtype)
 
 
+def record(
+    setup: Setup, light: np.ndarray, rng: np.random.Generator, *, deposited: bool = False
+) -> np.ndarray:
+    """Image of the light on the ray grid: blurred, binned to pixels, recorded.
+
+    Parameters
+    ----------
+    setup : Setup
+    light : (H', W') float32
+        Intensity relative to the mean of the reference, the frame in its middle.
+    rng : numpy.random.Generator
+        Of the noise.
+    deposited : bool
+        See `blur_taps`.
+
+    Returns
+    -------
+    (H, W) array
+        See `expose`.
+    """
+    oversampling, shape = setup.numerics.oversampling, (setup.detector.rows, setup.detector.columns)
+    taps = blur_taps(setup.blur_px, oversampling, deposited)
+    return expose(expected_image(light, taps, oversampling, shape), setup, rng)
+
+
 def bin_mean(cells: np.ndarray, oversampling: int, shape: tuple[int, int]) -> np.ndarray:
     """Mean of a map on the ray grid over each detector pixel of the frame in its middle, (H, W) float32."""
     return expected_image(cells, np.ones(1), oversampling, shape)

@@ -5,16 +5,15 @@ import math
 
 import numpy as np
 import pytest
-from scipy import ndimage, optimize
+from scipy import ndimage
 
 from specksim import Setup, phantoms, seeds, tracing, validity
 from specksim.forward import simulate, simulate_pair
 from specksim.materials import refractive_index
-from specksim.optics import refraction
-from specksim.phantoms import registry
 from specksim.sandpaper import SpeckleField, simulate_field
-from specksim.tracing import trace_object
+from specksim.tracing import refract, trace_object
 from specksim.validity import valid_mask
+from tests.conftest import shift_between
 
 EMPTY = {"geometry": "sphere", "material": "nylon", "bodies": []}
 BALL = {
@@ -25,43 +24,9 @@ BALL = {
 ARRAYS = ("reference", "sample", "dx", "dy", "phase", "transmission", "valid", "step_offset_px")
 
 
-class Wedge:
-    """T rising linearly in the direction of (slope_x, slope_y), thick enough to be positive everywhere."""
-
-    def thickness(self, scene, grid):
-        slope = scene["slope_x"] * grid.x_m[None, :] + scene["slope_y"] * grid.y_m[:, None]
-        return {scene["material"]: (slope + scene["middle_m"]).astype(np.float32)}
-
-    def draw(self, rng, setup):
-        return {"slope_x": 0.0, "slope_y": 0.0, "middle_m": 0.0}
-
-
-@pytest.fixture
-def wedge(monkeypatch):
-    monkeypatch.setitem(registry._BUILT_IN, "wedge", Wedge())
-
-    def scene(slope_x, slope_y, middle_m=10e-3):
-        slopes = {"slope_x": slope_x, "slope_y": slope_y, "middle_m": middle_m}
-        return {"geometry": "wedge", "material": "nylon", **slopes}
-
-    return scene
-
-
 def run(setup, scene, field, seed=1, **options):
     crop, noise = np.random.default_rng(seed), np.random.default_rng(seed + 1000)
     return simulate_pair(setup, scene, field, crop, noise, **options)
-
-
-def shift_between(reference, sample, start):
-    """(dx, dy) and brightness with sample(x + d) = brightness · reference(x), by least squares."""
-    inner = (slice(8, -8), slice(8, -8))
-
-    def residual(parameters):
-        dx, dy, brightness = parameters
-        moved = ndimage.shift(reference.astype(float), (dy, dx), order=5, mode="nearest")
-        return (brightness * moved - sample)[inner].ravel()
-
-    return optimize.least_squares(residual, (*start, 1.0)).x
 
 
 def test_no_object_leaves_everything_as_it_is(small_setup, small_field):
@@ -163,7 +128,7 @@ def test_two_materials_add_their_optical_paths(small_setup):
     grain = {"shape": "sphere", "x_um": 0.0, "y_um": 0.0, "radius_um": 40.0, "inclusion": True}
     scene = {**BALL, "bodies": [*BALL["bodies"], {**grain, "material": "al2o3"}]}
     maps = phantoms.thickness(scene, small_setup.ray_nodes(2))
-    paths = tracing.optical_paths(small_setup, scene, 2)
+    paths = tracing.optical_paths(maps, 28.0)
     for position, path in enumerate((paths.refraction, paths.absorption)):
         expected = sum(refractive_index(name, 28.0)[position] * thickness for name, thickness in maps.items())
         assert np.allclose(path, expected, rtol=1e-5)
@@ -429,9 +394,9 @@ def test_rims_outside_the_frame_are_seen_as_far_as_their_fringes_reach():
     rim_um = 32.0 + 12.0  # right of the frame's centre: 12 px outside of the frame
     body = {"shape": "sphere", "x_um": rim_um + 60.0, "y_um": 0.0, "radius_um": 60.0}
     scene = {"geometry": "sphere", "material": "nylon", "bodies": [body]}
-    paths, margin = trace_object(setup, scene)
-    d = refraction.displacement(paths.refraction, setup.effective_distance_m, setup.ray_pitch_m)
-    valid = valid_mask(setup, *d, margin)
+    thickness_m, margin = trace_object(setup, scene)
+    (line,) = refract(setup, thickness_m)
+    valid = valid_mask(setup, line.dx, line.dy, margin)
     assert (valid[32, -12:] == 0).all()
     assert (valid[:, :32] == 1).all()
 
