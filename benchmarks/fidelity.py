@@ -1,12 +1,12 @@
 """Rays against waves: how far ray optics is from the Fresnel propagation of sandpaper and object together.
 
-    python benchmarks/fidelity.py                         # the table of docs/fidelity.md
-    python benchmarks/fidelity.py --map docs/fidelity.png # where rays fail
+    python benchmarks/fidelity.py                            # the table of docs/fidelity.md
+    python benchmarks/fidelity.py --map docs/fidelity.png    # where rays fail
 
-Prints, for each object, RMS(rays − waves) over the speckle's contrast: in valid pixels, all of them (but those
-that rays from flagged pixels reach) and inside the object, beside the same with no shift at all and the RMS
-displacement there; outside of `valid`, where it is expected to fail; and in valid pixels next to a jump of the
-label by more than 0.1 px.
+Prints, for each object, RMS(rays − waves) over the speckle's contrast: in valid pixels, but those that rays from
+flagged pixels reach; of these inside the object, beside the same with no shift at all and the RMS displacement
+there; outside of `valid`, where it is expected to be large; and in valid pixels next to a jump of the label by
+more than 0.1 px. A star marks a limit that is broken.
 """
 
 import argparse
@@ -66,12 +66,16 @@ def pair(setup: Setup, field: SpeckleField, scene: dict[str, object], propagatio
     return simulate_pair(setup, scene, field, crop, noise, propagation=propagation)
 
 
+def unflagged(pair: SpecklePair) -> np.ndarray:
+    """Valid pixels of the sample that no ray from a flagged pixel reaches."""
+    return (pair.valid == 1) & (rays.deposit(1.0 - pair.valid, pair.dx, pair.dy) < 1e-3)
+
+
 def compare(by_rays: SpecklePair, by_waves: SpecklePair) -> Errors:
     """Errors of the image by rays."""
     reference = by_rays.reference[0].astype(np.float64)
     difference = by_rays.sample[0] - by_waves.sample[0].astype(np.float64)
-    valid = by_rays.valid == 1
-    kept = valid & (rays.deposit(1.0 - valid, by_rays.dx, by_rays.dy) < 1e-3)
+    kept, valid = unflagged(by_rays), by_rays.valid == 1
     inside = kept & (by_rays.transmission < 1)
     jump = np.maximum(*(_variation(d) for d in (by_rays.dx, by_rays.dy))) > _JUMP_PX
 
@@ -110,18 +114,20 @@ def print_table() -> None:
 
 
 def _row(errors: Errors, name: str, setup: Setup, limit: float) -> str:
-    broken = errors.valid > limit or (errors.shift_px >= 0.15 and errors.inside > errors.still / 3)
-    distance_m, pixel_um = setup.propagation.sample_to_detector_m, setup.detector.pixel_size_um
     values = (errors.valid, errors.inside, errors.still, errors.shift_px, errors.invalid, errors.jumps)
-    cells = " | ".join("–" if np.isnan(value) else f"{value:.3f}" for value in values)
-    return f"| {name.replace('cylinder', 'fibre')}{' *' if broken else ''} | {distance_m:g} | {pixel_um:g} | {cells} |"
+    cells = [f"{setup.propagation.sample_to_detector_m:g}", f"{setup.detector.pixel_size_um:g}"]
+    cells += ["–" if np.isnan(value) else f"{value:.3f}" for value in values]
+    broken = errors.valid > limit or (errors.shift_px >= 0.15 and errors.inside > errors.still / 3)
+    title = name.replace("cylinder", "fibre") + (" *" if broken else "")
+    return f"| {title} | {' | '.join(cells)} |"
 
 
 def draw_map(path: str) -> None:
     """Picture of rays, waves and their difference behind an Al2O3 sphere, where caustics are strongest."""
     setup, field = bench(2.0, 9.9)
     scene = body("sphere", 600.0, "al2o3", setup.detector.columns * 9.9)
-    fidelity(pair(setup, field, scene, "rays"), pair(setup, field, scene, "waves"), setup, path)
+    by_rays, by_waves = (pair(setup, field, scene, propagation) for propagation in ("rays", "waves"))
+    fidelity(by_rays, by_waves, unflagged(by_rays), setup, path)
 
 
 def main() -> None:

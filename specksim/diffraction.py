@@ -11,7 +11,7 @@ from specksim import phantoms
 from specksim.grid import Grid
 from specksim.materials import refractive_index
 from specksim.optics.waves import binned_intensity, propagate_in_place, transmitted_wave
-from specksim.sandpaper import MAX_ALIASED, Place, SpeckleField, blur_penumbra, cut, grain_index, steep_share
+from specksim.sandpaper import MAX_ALIASED, Place, SpeckleField, blur_penumbra, cut, steep_share
 from specksim.setups import Setup
 
 _MOST_SAMPLES = 16384
@@ -117,7 +117,7 @@ def diffracted_light(
 def _intensity(setup: Setup, sandpaper_m: np.ndarray, object_m: Mapping[str, np.ndarray]) -> np.ndarray:
     """Intensity at the detector at one energy, on the ray grid, relative to the beam."""
     pitch_m, k, wavelength_m = setup.wave_pitch_m, setup.wavenumber_per_m, setup.wavelength_m
-    wave = transmitted_wave(sandpaper_m, *grain_index(setup), k)
+    wave = transmitted_wave(sandpaper_m, *setup.diffuser.refractive_index(setup.beam.energy_kev), k)
     if setup.diffuser_distance_m > 0:
         wave = propagate_in_place(wave, pitch_m, setup.diffuser_distance_m, wavelength_m)
     for material, thickness_m in object_m.items():
@@ -129,7 +129,7 @@ def _intensity(setup: Setup, sandpaper_m: np.ndarray, object_m: Mapping[str, np.
 def _require_sampling(
     setup: Setup, scene: Mapping[str, Any], sandpaper_m: np.ndarray, object_m: Mapping[str, np.ndarray]
 ) -> None:
-    path = np.float32(grain_index(setup)[0]) * sandpaper_m
+    path = np.float32(setup.diffuser.refractive_index(setup.beam.energy_kev)[0]) * sandpaper_m
     for material, thickness_m in object_m.items():
         path += np.float32(refractive_index(material, setup.beam.energy_kev)[0]) * thickness_m
     share = steep_share(path, 0.5 * setup.wavelength_m)

@@ -83,13 +83,17 @@ def preview(pair: SpecklePair, setup: Setup, path: str | Path) -> None:
     _save(figure, path)
 
 
-def fidelity(by_rays: SpecklePair, by_waves: SpecklePair, setup: Setup, path: str | Path) -> None:
+def fidelity(
+    by_rays: SpecklePair, by_waves: SpecklePair, kept: np.ndarray, setup: Setup, path: str | Path
+) -> None:
     """Picture of one pair by rays and by waves: the samples, how far they are apart, and `valid`, as PNG.
 
     Parameters
     ----------
     by_rays, by_waves : SpecklePair
         Alike but for their sample images.
+    kept : (H, W) bool array
+        Pixels in which rays are to be trusted.
     setup : Setup
     path : path-like
         The picture's file; overwritten.

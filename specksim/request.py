@@ -1,7 +1,7 @@
 """What a data set was asked to hold: all that its pairs depend on, but their number."""
 
 import json
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Self
 
 from specksim import forward, materials, phantoms, seeds
@@ -135,8 +135,9 @@ class Request:
             ours, theirs = getattr(self, name), getattr(other, name)
             if ours != theirs:
                 return f"{name}: {theirs!r} there, {ours!r} asked for"
-        ours, theirs = self.setup.to_toml().splitlines(), other.setup.to_toml().splitlines()
-        for mine, yours in zip(ours, theirs, strict=True):
-            if mine != yours:
-                return f"setup: {yours.split('#')[0].strip()} there, {mine.split('#')[0].strip()} asked for"
+        ours, theirs = asdict(self.setup), asdict(other.setup)
+        for section, values in ours.items():
+            for key, value in values.items():
+                if value != theirs[section][key]:
+                    return f"setup: {key} = {theirs[section][key]!r} there, {key} = {value!r} asked for"
         return ""

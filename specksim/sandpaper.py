@@ -12,7 +12,6 @@ import numpy as np
 from scipy import ndimage
 from scipy.fft import next_fast_len
 
-from specksim import materials
 from specksim.compiled import kernel
 from specksim.grains import draw_grains, project_grains
 from specksim.optics.waves import binned_intensity, propagate_in_place, transmitted_wave
@@ -128,7 +127,9 @@ def simulate_field(setup: Setup, rng: np.random.Generator, *, waves: bool = Fals
 
 def _propagate(setup: Setup, thickness_m: np.ndarray) -> SpeckleField:
     """The field of a sandpaper at one energy."""
-    wave = transmitted_wave(thickness_m, *grain_index(setup), setup.wavenumber_per_m)
+    wave = transmitted_wave(
+        thickness_m, *setup.diffuser.refractive_index(setup.beam.energy_kev), setup.wavenumber_per_m
+    )
     distance_m = setup.diffuser_distance_m + setup.effective_distance_m
     wave = propagate_in_place(wave, setup.wave_pitch_m, distance_m, setup.wavelength_m)
     intensity = binned_intensity(wave, setup.waves_per_ray)
@@ -217,10 +218,7 @@ def require_sampling(setup: Setup) -> None:
     side = min(max(_TRIAL_SAMPLES, math.ceil(4 * grain)), 2 * _TRIAL_SAMPLES)
     grains = draw_grains(setup, (side * pitch, side * pitch), np.random.default_rng(0))
     thickness = project_grains(grains, (side, side))
-    share = sum(
-        weight * steep_share(thickness, 0.5 * line.wavelength_m / grain_index(line)[0])
-        for weight, line in setup.lines
-    )
+    share = sum(weight * _steep_share_at(line, thickness) for weight, line in setup.lines)
     if share > MAX_ALIASED:
         raise ValueError(
             f"the sandpaper's phase is too steep for the wave grid: {100 * share:.2f} % of neighbouring "
@@ -230,10 +228,10 @@ def require_sampling(setup: Setup) -> None:
         )
 
 
-def grain_index(setup: Setup) -> tuple[float, float]:
-    """δ and β of the grains."""
-    diffuser = setup.diffuser
-    return materials.refractive_index(diffuser.material, setup.beam.energy_kev, diffuser.density_g_cm3)
+def _steep_share_at(setup: Setup, thickness_m: np.ndarray) -> float:
+    """Share of neighbouring samples of a sandpaper that differ by more than π at a setup's energy."""
+    delta, _ = setup.diffuser.refractive_index(setup.beam.energy_kev)
+    return steep_share(thickness_m, 0.5 * setup.wavelength_m / abs(delta)) if delta else 0.0
 
 
 def steep_share(path: np.ndarray, limit: float) -> float:

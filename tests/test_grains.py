@@ -12,6 +12,7 @@ from specksim import grains as sand
 from specksim import sandpaper
 from specksim.convex import add_convex
 from specksim.grains import Grains, draw_grains, project_grains
+from specksim.materials import wavenumber_per_m
 from specksim.setups import Setup
 
 SHEET = (1.2e-3, 1.0e-3)
@@ -135,3 +136,15 @@ def test_the_outline_of_each_grain_has_the_area_of_its_diameter(rng):
         measured.append(np.count_nonzero(project_grains(one, (2000, 2000))) * pitch**2)
     assert len(measured) > 10
     assert measured == pytest.approx(grains.area_m2, rel=0.01)
+
+
+@pytest.mark.parametrize(("energy_kev", "coverage"), [(10.0, 0.7), (28.0, 0.5), (28.0, 0.95), (60.0, 0.7)])
+def test_sheets_let_through_what_the_setup_reckons_with(energy_kev, coverage, rng):
+    setup = Setup().with_values(diffuser__coverage=coverage, diffuser__sheets=2)
+    _, beta = setup.diffuser.refractive_index(energy_kev)
+    grains = draw_grains(setup, (4e-3, 4e-3), rng)
+    thickness = project_grains(grains, (500, 500))
+    through = np.exp(-2 * wavenumber_per_m(energy_kev) * beta * thickness.astype(float)).mean()
+    assert setup.diffuser.transmission(energy_kev) == pytest.approx(
+        through, rel=0.1 if energy_kev < 20 else 0.01
+    )
