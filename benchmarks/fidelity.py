@@ -3,10 +3,10 @@
     python benchmarks/fidelity.py                            # the table of docs/fidelity.md
     python benchmarks/fidelity.py --map docs/fidelity.png    # where rays fail
 
-Prints, for each object, RMS(rays − waves) over the speckle's contrast: in valid pixels, but those that rays from
-flagged pixels reach; of these inside the object, beside the same with no shift at all and the RMS displacement
-there; outside of `valid`, where it is expected to be large; and in valid pixels next to a jump of the label by
-more than 0.1 px. A star marks a limit that is broken.
+Prints, for each object, RMS(rays − waves) over the speckle's contrast: in valid pixels, but those that rays
+from flagged pixels reach; of these inside the object, beside the same with no shift at all and the RMS
+displacement there; outside of `valid`, where it is expected to be large; and in valid pixels next to a jump
+of the label by more than 0.1 px. A star marks a limit that is broken.
 """
 
 import argparse

@@ -99,19 +99,23 @@ class Diffuser(_Part):
         layer of coverage C passes (1 − C (1 − ⟨exp(−μc)⟩) / 2)², as if each of its points had two grains
         within reach: grains lie one to a cell, and overlap less than at random.
         """
-        two_k = 2 * materials.wavenumber_per_m(energy_kev)
-        grain_m = 1e-6 * self.grain_size_um
+        two_k, grain_m = 2 * materials.wavenumber_per_m(energy_kev), 1e-6 * self.grain_size_um
         opacity = two_k * self.refractive_index(energy_kev)[1] * grain_m
         if abs(opacity) > 1e-3:
             lost = 1 + 2 * (math.expm1(-opacity) + opacity * math.exp(-opacity)) / opacity**2
         else:  # the series, where the closed form cancels
             lost = 2 / 3 * opacity - opacity**2 / 4
-        layers_m = self.binder_fill * grain_m, 1e-6 * self.backing_um
-        uniform = sum(
-            two_k * materials.refractive_index(name, energy_kev)[1] * layer_m
+        grains = (1 - 0.5 * self.coverage * lost) ** (2 * self.sheets)
+        return grains * self.uniform_transmission(energy_kev)
+
+    def uniform_transmission(self, energy_kev: float) -> float:
+        """Transmission of binder and backing of all sheets, where no grain displaces the binder."""
+        layers_m = self.binder_fill * 1e-6 * self.grain_size_um, 1e-6 * self.backing_um
+        path = sum(
+            materials.refractive_index(name, energy_kev)[1] * layer_m
             for name, layer_m in zip((self.binder, self.backing), layers_m, strict=True)
         )
-        return ((1 - 0.5 * self.coverage * lost) ** 2 * math.exp(-uniform)) ** self.sheets
+        return math.exp(-2 * materials.wavenumber_per_m(energy_kev) * self.sheets * path)
 
 
 @dataclass(frozen=True)

@@ -21,6 +21,7 @@ FLOORS = (
     {"tracing", "diffraction"},
     {"forward"},
     {"request", "assessment"},
+    {"tuning"},
     {"dataset", "workers"},
     {"generation", "figures"},
     {"benchmark"},
