@@ -212,6 +212,18 @@ def test_steps_move_the_sandpaper_and_not_the_object(small_setup, small_field):
     assert np.allclose(kept, there, rtol=1e-5)
 
 
+def test_steps_are_independent_pairs_of_one_label(small_setup, small_field):
+    pair = run(small_setup, BALL, small_field, steps=6)
+    assert pair.dx.shape == (64, 64)
+    assert len({tuple(offset) for offset in pair.step_offset_px}) == 6
+    contrast = (pair.reference - pair.reference.mean(axis=(1, 2), keepdims=True)).reshape(6, -1)
+    assert np.abs(np.corrcoef(contrast) - np.eye(6)).max() < 0.15
+    for reference, sample in zip(pair.reference, pair.sample, strict=True):
+        # each sample belongs to its own reference: unmoved outside of the ball
+        outside = (pair.transmission == 1) & (pair.valid == 1)
+        assert np.allclose(sample[outside], reference[outside], atol=0.05 * reference.std())
+
+
 def test_first_step_is_the_pair_of_a_single_step(small_setup, small_field):
     one, three = run(small_setup, BALL, small_field), run(small_setup, BALL, small_field, steps=3)
     assert np.array_equal(one.reference[0], three.reference[0])
