@@ -71,8 +71,9 @@ def pair(setup: Setup, field: SpeckleField, scene: dict[str, object], propagatio
 
 
 def unflagged(pair: SpecklePair) -> np.ndarray:
-    """Valid pixels of the sample that no ray from a flagged pixel reaches."""
-    return (pair.valid == 1) & (rays.deposit(1.0 - pair.valid, pair.dx, pair.dy) < 1e-3)
+    """Valid pixels of the sample that no ray from a flagged pixel reaches, to within a pixel."""
+    reached = rays.deposit(1.0 - pair.valid, pair.dx, pair.dy)
+    return (pair.valid == 1) & (ndimage.maximum_filter(reached, 3) < 1e-3)
 
 
 def compare(by_rays: SpecklePair, by_waves: SpecklePair) -> Errors:
@@ -139,7 +140,8 @@ def print_jumps() -> None:
         cells = []
         for low, high in pairwise(_VARIATIONS_PX):
             among = error[(variation >= low) & (variation < high)]
-            cells.append(f"{np.sqrt(np.mean(among**2)):.3f} ({100 * among.size / error.size:.2g} %)")
+            share = 100 * among.size / error.size
+            cells.append(f"{np.sqrt(np.mean(among**2)):.3f} ({share:.2g} %)" if share else "–")
         print(f"| {material} | " + " | ".join(cells) + " |")
 
 

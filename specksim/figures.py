@@ -107,10 +107,8 @@ def fidelity(
     _map(axes[0, 2], error, setup, "(rays − waves) / contrast", _DIVERGING, -0.5, 0.5)
     _map(axes[1, 0], np.hypot(by_rays.dx, by_rays.dy), setup, "displacement |d| (pixels)", _SEQUENTIAL)
     _map(axes[1, 1], by_rays.valid, setup, "valid (1: ray optics holds)", _GREY, 0, 1)
-    inside = np.where(by_rays.valid == 1, error, np.nan)
-    _map(
-        axes[1, 2], inside, setup, "the same in valid pixels alone, ten times finer", _DIVERGING, -0.05, 0.05
-    )
+    inside = np.where(kept, error, np.nan)
+    _map(axes[1, 2], inside, setup, "the same where rays are trusted", _DIVERGING, -0.05, 0.05)
     _save(figure, path)
 
 
