@@ -74,7 +74,7 @@ class Photons(click.ParamType):
     type=click.Choice(["rays", "waves"]),
     default="rays",
     show_default=True,
-    help="How the sample is made: by rays, fast, or by Fresnel propagation, about 10 times slower.",
+    help="How the sample is made: by rays, or by Fresnel propagation, about 7 times slower.",
 )
 @click.option("-o", "--out", type=click.Path(), help="The file to write. Default: MATERIAL.h5")
 @click.option(
