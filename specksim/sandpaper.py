@@ -87,7 +87,8 @@ def field_bytes(setup: Setup) -> int:
     samples = rows * columns * setup.waves_per_ray**2
     grain_m = setup.diffuser.grain_size_um * 1e-6 * setup.diffuser_magnification
     grains = setup.diffuser.sheets * rows * columns * (setup.ray_pitch_m / grain_m) ** 2
-    return int(_SAMPLE_BYTES * samples + _GRAIN_BYTES * grains)
+    lines = 4 * rows * columns * (1 + len(setup.lines))
+    return int(_SAMPLE_BYTES * samples + _GRAIN_BYTES * grains + lines)
 
 
 def simulate_field(setup: Setup, rng: np.random.Generator, *, waves: bool = False) -> SpeckleField:
