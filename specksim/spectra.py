@@ -8,7 +8,8 @@ import numpy as np
 Spectrum = tuple[tuple[float, float], ...]
 """Lines (energy in keV, weight), by rising energy."""
 
-MOST_LINES = 32
+MOST_LINES = 16
+"""Each has a field of its own, in memory and in time."""
 
 
 def read_spectrum(path: Path) -> Spectrum:
@@ -23,7 +24,7 @@ def read_spectrum(path: Path) -> Spectrum:
     Returns
     -------
     Spectrum
-        Merged into 32 lines where the table has more, see `merge_lines`.
+        Merged into 16 lines where the table has more, see `merge_lines`.
 
     Raises
     ------
@@ -50,17 +51,17 @@ def read_spectrum(path: Path) -> Spectrum:
                 ) from None
     if not lines:
         raise ValueError(f"{path}: holds no line with an energy (keV) and a weight")
-    return check_spectrum(str(path), lines, most=100_000)
+    return check_spectrum(str(path), lines)
 
 
-def check_spectrum(name: str, lines: object, most: int = MOST_LINES) -> Spectrum:
-    """The lines as a `Spectrum`; more than 32 are merged if `most` allows for them.
+def check_spectrum(name: str, lines: object) -> Spectrum:
+    """The lines as a `Spectrum`; more than 16 are merged, see `merge_lines`.
 
     Raises
     ------
     ValueError
         If they are not pairs of numbers, energies do not rise within 1..200 keV, a weight is negative or not
-        finite, none is > 0, or there are more than `most`; the message begins with `name`.
+        finite, or none is > 0; the message begins with `name`.
     """
     rule = f"{name} must be a list of [energy in keV, weight]"
     if not isinstance(lines, list | tuple):
@@ -69,8 +70,6 @@ def check_spectrum(name: str, lines: object, most: int = MOST_LINES) -> Spectrum
         numbers = isinstance(line, list | tuple) and all(type(value) in (int, float) for value in line)
         if not numbers or len(line) != 2:
             raise ValueError(f"{rule}, got {line!r} in it")
-    if len(lines) > most:
-        raise ValueError(f"{name} must have {most} lines at most, got {len(lines)}; a file may have more")
     energies, weights = np.array(lines, dtype=float).reshape(-1, 2).T
     for energy in energies[~((energies >= 1) & (energies <= 200))]:
         raise ValueError(f"{name}: energies must be within 1..200 keV, got {energy:g}")
@@ -84,7 +83,7 @@ def check_spectrum(name: str, lines: object, most: int = MOST_LINES) -> Spectrum
 
 
 def merge_lines(energies_kev: np.ndarray, weights: np.ndarray) -> Spectrum:
-    """Lines that stand for a spectrum: itself up to 32, else groups of neighbours of about equal weight.
+    """Lines that stand for a spectrum: itself up to 16, else groups of neighbours of about equal weight.
 
     A group has the sum of its weights, and the energy at which δ ∝ 1/E² is the group's mean.
     """
