@@ -170,6 +170,7 @@ def simulate_pair(
     -------
     SpecklePair
     """
+    check_propagation(propagation)
     thickness_m, margin_px = trace_object(setup, scene)
     lines = refract(setup, thickness_m)
     truth = mean_refraction(lines)

@@ -185,3 +185,29 @@ def test_a_wave_grid_of_one_sample_per_ray_is_refused(rng):
     setup = Setup().with_values(detector__rows=64, detector__columns=64, numerics__wave_pitch_um=2.5)
     with pytest.raises(ValueError, match=r"[345]\.\d\d % of neighbouring samples differ by more than π"):
         sandpaper.simulate_field(setup, rng)
+
+
+@pytest.mark.parametrize(
+    ("material", "density", "grain_um", "sheets"), [("Cu", 8.96, 50.0, 1), ("SiO2", 2.65, 200.0, 4)]
+)
+def test_powder_and_sand_make_speckle_too(small_setup, material, density, grain_um, sheets):
+    setup = small_setup.with_values(
+        diffuser__material=material,
+        diffuser__density_g_cm3=density,
+        diffuser__grain_size_um=grain_um,
+        diffuser__sheets=sheets,
+    )
+    field = simulate_field(setup, seeds.field_rng(0, "training", 0))
+    image = detector.record(setup, field.intensity, np.random.default_rng(0))
+    assert 0.2 < image.std() / image.mean() < 0.7
+    assert field.transmission == pytest.approx(setup.diffuser.transmission(28.0), rel=0.05)
+
+
+def test_binder_weakens_the_speckle(small_setup, small_field):
+    sunk = simulate_field(
+        small_setup.with_values(diffuser__binder_fill=0.8), seeds.field_rng(0, "training", 0)
+    )
+    assert 0.7 < sunk.intensity.std() / small_field.intensity.std() < 0.97
+    papered = small_setup.with_values(diffuser__backing_um=300.0)
+    same = simulate_field(papered, seeds.field_rng(0, "training", 0))
+    assert np.array_equal(same.intensity, small_field.intensity)
