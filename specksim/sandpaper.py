@@ -36,7 +36,7 @@ class SpeckleField:
     intensity : (rows, columns) float32
         Wave-optical intensity at the detector's distance on the ray grid, relative to its mean.
     transmission : float
-        Mean intensity behind the sandpaper relative to the beam ahead of it.
+        Mean intensity behind the grains relative to the beam ahead of them, even layers left out.
     lines : tuple of SpeckleField
         The same at each line of a polychromatic beam, of which `intensity` is the weighted mean; empty where
         every line sees `intensity`.

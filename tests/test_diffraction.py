@@ -211,22 +211,38 @@ def unflagged(pair):
 
 @pytest.mark.parametrize(("distance_m", "pixel_um"), [(0.5, 6.5), (1.0, 9.9), (2.0, 6.5), (2.0, 9.9)])
 @pytest.mark.parametrize("shape", ["sphere", "cylinder"])
-@pytest.mark.parametrize(("material", "limit"), [("nylon", 0.035), ("al2o3", 0.07)])
-def test_rays_are_waves_where_they_are_valid(material, limit, shape, distance_m, pixel_um):
+@pytest.mark.parametrize("material", ["nylon", "al2o3"])
+def test_rays_are_waves_where_they_are_valid(material, shape, distance_m, pixel_um):
+    require_agreement(material, shape, 200.0, distance_m, pixel_um)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("distance_m", [0.5, 1.0, 2.0])
+@pytest.mark.parametrize("pixel_um", [6.5, 9.9])
+@pytest.mark.parametrize("radius_um", [100.0, 300.0, 1000.0])
+@pytest.mark.parametrize("shape", ["sphere", "cylinder"])
+@pytest.mark.parametrize("material", ["nylon", "al2o3"])
+def test_rays_are_waves_for_all_sizes_and_distances(material, shape, radius_um, pixel_um, distance_m):
+    require_agreement(material, shape, radius_um, distance_m, pixel_um)
+
+
+def require_agreement(material, shape, radius_um, distance_m, pixel_um):
+    """Rays and waves agree in valid pixels; rays beat no shift by 3 where there is some; rims may be off."""
+    limit = {"nylon": 0.035, "al2o3": 0.07}[material]
     setup, shared = _bench(distance_m, pixel_um)
-    scene = body(shape, 200.0, material)
+    scene = body(shape, radius_um, material)
     by_rays, by_waves = run(setup, scene, shared, "rays"), run(setup, scene, shared)
     contrast, where = by_rays.reference.std(), unflagged(by_rays)
     difference = by_rays.sample - by_waves.sample
     assert where.mean() > 0.3
     assert rms(difference, where[None]) < limit * contrast
-    # outside of `valid` rays may be far off, and are
-    assert rms(difference, by_rays.valid[None] == 0) > 2 * rms(difference, where[None])
+    flagged = by_rays.valid[None] == 0
+    if flagged.any():  # outside of `valid` rays may be far off, and are
+        assert rms(difference, flagged) > 2 * rms(difference, where[None])
 
     inside = where & (by_rays.transmission < 1)
-    shift = np.hypot(by_rays.dx, by_rays.dy)
     still = by_rays.reference * by_rays.transmission - by_waves.sample
-    if rms(shift, inside) >= 0.15:
+    if inside.any() and rms(np.hypot(by_rays.dx, by_rays.dy), inside) >= 0.15:
         assert rms(difference, inside[None]) < rms(still, inside[None]) / 3
 
 
