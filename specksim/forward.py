@@ -175,16 +175,17 @@ def simulate_pair(
     lines = refract(setup, thickness_m)
     truth = mean_refraction(lines)
     places = draw_places(field, steps, crop_rng)
+    reference_rng, sample_rng = noise_rng.spawn(2)  # of its own, so that no image depends on another's
 
     references, samples = [], []
     for place in places:
         speckle = cut(field.intensity, place, truth.dx.shape)
-        references.append(detector.record(setup, speckle, noise_rng))
+        references.append(detector.record(setup, speckle, reference_rng))
         if propagation == "waves":
             light = diffracted_light(setup, scene, field, place, margin_px)
         else:
             light = refracted_light(field, place, lines)
-        samples.append(detector.record(setup, light, noise_rng, deposited=propagation == "rays"))
+        samples.append(detector.record(setup, light, sample_rng, deposited=propagation == "rays"))
 
     oversampling, shape = setup.numerics.oversampling, (setup.detector.rows, setup.detector.columns)
 

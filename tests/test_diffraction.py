@@ -60,6 +60,15 @@ def test_nothing_but_the_sample_depends_on_the_propagation(small_setup):
     assert not np.array_equal(one.sample, two.sample)
 
 
+def test_references_of_all_steps_are_those_of_rays(small_setup, field):
+    # noise included: how many numbers a sample's noise takes depends on its light
+    setup = small_setup.with_values(detector__photons_per_pixel=300.0)
+    scene = body("sphere", 150.0)
+    by_rays, by_waves = (run(setup, scene, field, mode, steps=3) for mode in ("rays", "waves"))
+    assert np.array_equal(by_rays.reference, by_waves.reference)
+    assert np.array_equal(run(setup, scene, field).sample[0], by_waves.sample[0])
+
+
 def test_waves_keep_the_field_that_rays_use(small_field, field):
     assert np.array_equal(field.intensity, small_field.intensity)
     assert small_field.thickness_m is None
