@@ -222,8 +222,9 @@ def test_spectra_and_cameras_pass_and_their_faults_are_found(values):
     request = Request.create(setup, material="al2o3", geometries=("fiber",))
     pair = simulate(setup, material="al2o3", geometry="fiber", seed=2)
     assert list(wrong_physics(pair, request)) == []
-    for name, change in (("dx", 1.25), ("transmission", 0.98)):
-        faulty = dataclasses.replace(pair, **{name: np.float32(change) * getattr(pair, name)})
+    faults = {"dx": pair.dx + np.float32(0.05), "transmission": np.float32(0.98) * pair.transmission}
+    for name, values in faults.items():
+        faulty = dataclasses.replace(pair, **{name: values})
         assert [problem.partition(":")[0] for problem in wrong_physics(faulty, request)] == [name]
     swapped = dataclasses.replace(pair, dx=-pair.dx, dy=-pair.dy, phase=-pair.phase)
     assert "phase: " in "".join(wrong_physics(swapped, request))
