@@ -1,88 +1,178 @@
 """Rays against waves: how far ray optics is from the Fresnel propagation of sandpaper and object together.
 
-    python benchmarks/fidelity.py
+    python benchmarks/fidelity.py                            # the table of docs/fidelity.md
+    python benchmarks/fidelity.py --map docs/fidelity.png    # where rays fail
 
-Prints, for each object, RMS(rays − waves) over the speckle's contrast: in valid pixels, inside the object,
-and outside of `valid`, where it is expected to fail; beside them the same inside the object with no shift.
+Prints, for each object, RMS(rays − waves) over the speckle's contrast: in valid pixels, but those that rays
+from flagged pixels reach; of these inside the object, beside the same with no shift at all and the RMS
+displacement there; outside of `valid`, where it is expected to be large; and in valid pixels next to a jump
+of the label by more than 0.1 px. A star marks a limit that is broken. A second table holds the same in valid
+pixels by the variation of the label within a pixel and its neighbours, behind blocks with spherical voids.
 """
 
+import argparse
+from dataclasses import dataclass
+from itertools import pairwise
+
 import numpy as np
+from scipy import ndimage
 
-from specksim import Setup, detector, phantoms, sandpaper, seeds
-from specksim.grid import Grid
-from specksim.materials import refractive_index
-from specksim.optics import rays, refraction, waves
-from specksim.tracing import trace_object
-from specksim.validity import valid_mask
+from specksim import Setup, phantoms, seeds
+from specksim.figures import fidelity
+from specksim.forward import SpecklePair, simulate_pair
+from specksim.optics import rays
+from specksim.sandpaper import SpeckleField, simulate_field
 
-_BODIES = {
-    "sphere, 0.5 mm": {"shape": "sphere", "x_um": 100.0, "y_um": -50.0, "radius_um": 500.0},
-    "fibre, 0.3 mm": {
-        "shape": "cylinder",
-        "x_um": 0.0,
-        "y_um": 0.0,
-        "radius_um": 300.0,
-        "angle_rad": 0.6,
-        "tilt_rad": 0.0,
-    },
-}
+_RADII_UM = (100.0, 300.0, 1000.0)
+_DISTANCES_M = (0.5, 1.0, 2.0)
+_PIXELS_UM = (6.5, 9.9)
+_LIMITS = {"nylon": 0.035, "al2o3": 0.07}
+_JUMP_PX = 0.1
+_VARIATIONS_PX = (0.0, 0.02, 0.05, 0.1, 0.2, 0.3)
+_BLOCKS = 8
 
 
-def propagated(setup: Setup, wave: np.ndarray) -> np.ndarray:
-    """Intensity on the detector, on the ray grid."""
-    wave = waves.fresnel_propagate(wave, setup.wave_pitch_m, setup.effective_distance_m, setup.wavelength_m)
-    return waves.binned_intensity(wave, setup.waves_per_ray)
+@dataclass(frozen=True)
+class Errors:
+    """RMS(rays − waves) over the contrast of the reference, and the displacement it is to be seen beside."""
+
+    valid: float
+    inside: float
+    still: float
+    shift_px: float
+    invalid: float
+    jumps: float
 
 
-def compare(setup: Setup, mask: np.ndarray, body: dict[str, object], material: str) -> dict[str, float]:
-    """Errors of the ray image of one body."""
-    scene = {"geometry": "sphere", "material": material, "bodies": [body]}
-    grid = Grid(*mask.shape, setup.wave_pitch_m)
-    delta, beta = refractive_index(material, setup.beam.energy_kev)
-    thickness = phantoms.thickness(scene, grid)[material]
-    behind = mask * waves.transmitted_wave(thickness, delta, beta, setup.wavenumber_per_m)
+def bench(distance_m: float, pixel_um: float, side: int = 192) -> tuple[Setup, SpeckleField]:
+    """A beamline without noise, and a field of its own."""
+    setup = Setup().with_values(
+        propagation__sample_to_detector_m=distance_m,
+        detector__pixel_size_um=pixel_um,
+        detector__rows=side,
+        detector__columns=side,
+        detector__photons_per_pixel=float("inf"),
+    )
+    return setup, simulate_field(setup, seeds.field_rng(0, "evaluation", 0), waves=True)
 
-    paths, margin_px = trace_object(setup, scene)
-    dx, dy = refraction.displacement(paths.refraction, setup.effective_distance_m, setup.ray_pitch_m)
-    transmission = refraction.transmitted_intensity(paths.absorption, setup.wavenumber_per_m)
-    shape, oversampling = (setup.detector.rows, setup.detector.columns), setup.numerics.oversampling
 
-    def image(light: np.ndarray, deposited: bool = False) -> np.ndarray:
-        blur = detector.blur_taps(setup.blur_px, oversampling, deposited)
-        return detector.expected_image(light, blur, oversampling, shape).astype(np.float64)
+def body(shape: str, radius_um: float, material: str, frame_um: float) -> dict[str, object]:
+    """A sphere or a fibre in the frame's centre, or with its rim there where it is too large for that."""
+    off = max(0.0, radius_um - 0.35 * frame_um)
+    turned = {"angle_rad": 0.6, "tilt_rad": 0.0} if shape == "cylinder" else {}
+    placed = {"shape": shape, "x_um": 13.0 - 0.8 * off, "y_um": -7.0 + 0.6 * off, "radius_um": radius_um}
+    return {"geometry": "sphere", "material": material, "bodies": [{**placed, **turned}]}
 
-    field = propagated(setup, mask)
-    mean = field.mean()
-    start = [(whole - part) // 2 for whole, part in zip(field.shape, dx.shape, strict=True)]
-    region = tuple(slice(first, first + size) for first, size in zip(start, dx.shape, strict=True))
-    speckle = np.ascontiguousarray(field[region]) / mean
-    by_waves = image(propagated(setup, behind)[region] / mean)
-    by_rays = image(rays.deposit(speckle * transmission, dx, dy), deposited=True)
-    reference = image(speckle)
-    attenuation = detector.bin_mean(transmission, oversampling, shape)
-    valid = valid_mask(setup, dx, dy, margin_px).astype(bool)
-    inside = valid & (attenuation < 1)
 
-    def error(difference: np.ndarray, where: np.ndarray) -> float:
-        return float(np.sqrt(np.mean(difference[where] ** 2)) / reference.std())
+def pair(setup: Setup, field: SpeckleField, scene: dict[str, object], propagation: str) -> SpecklePair:
+    """The pair of a scene at one place of the field, whatever the propagation."""
+    crop, noise = np.random.default_rng(1), np.random.default_rng(2)
+    return simulate_pair(setup, scene, field, crop, noise, propagation=propagation)
 
-    return {
-        "valid": error(by_rays - by_waves, valid),
-        "inside": error(by_rays - by_waves, inside),
-        "not valid": error(by_rays - by_waves, ~valid),
-        "no shift": error(reference * attenuation - by_waves, inside),
-    }
+
+def unflagged(pair: SpecklePair) -> np.ndarray:
+    """Valid pixels of the sample that no ray from a flagged pixel reaches, to within a pixel."""
+    reached = rays.deposit(1.0 - pair.valid, pair.dx, pair.dy)
+    return (pair.valid == 1) & (ndimage.maximum_filter(reached, 3) < 1e-3)
+
+
+def compare(by_rays: SpecklePair, by_waves: SpecklePair) -> Errors:
+    """Errors of the image by rays."""
+    reference = by_rays.reference[0].astype(np.float64)
+    difference = by_rays.sample[0] - by_waves.sample[0].astype(np.float64)
+    kept, valid = unflagged(by_rays), by_rays.valid == 1
+    inside = kept & (by_rays.transmission < 1)
+    jump = _variation(by_rays) > _JUMP_PX
+
+    def rms(values: np.ndarray, where: np.ndarray) -> float:
+        return float(np.sqrt(np.mean(values[where] ** 2))) if where.any() else float("nan")
+
+    contrast = reference.std()
+    return Errors(
+        valid=rms(difference, kept) / contrast,
+        inside=rms(difference, inside) / contrast,
+        still=rms(reference * by_rays.transmission - by_waves.sample[0], inside) / contrast,
+        shift_px=rms(np.hypot(by_rays.dx, by_rays.dy), inside),
+        invalid=rms(difference, ~valid) / contrast,
+        jumps=rms(difference, kept & jump) / contrast,
+    )
+
+
+def _variation(pair: SpecklePair) -> np.ndarray:
+    """How much the label varies within a pixel and its neighbours, pixels."""
+    spread = (ndimage.maximum_filter(d, 3) - ndimage.minimum_filter(d, 3) for d in (pair.dx, pair.dy))
+    return np.maximum(*spread)
+
+
+def print_table() -> None:
+    """One line an object; a star where a limit is broken."""
+    names = ("valid", "inside", "no shift", "shift (px)", "not valid", "at jumps")
+    print("| | z (m) | pixel (µm) | " + " | ".join(names) + " |")
+    print("|---" * (3 + len(names)) + "|")
+    for distance_m in _DISTANCES_M:
+        for pixel_um in _PIXELS_UM:
+            setup, field = bench(distance_m, pixel_um)
+            for material, limit in _LIMITS.items():
+                for shape in ("sphere", "cylinder"):
+                    for radius_um in _RADII_UM:
+                        scene = body(shape, radius_um, material, setup.detector.columns * pixel_um)
+                        errors = compare(*(pair(setup, field, scene, mode) for mode in ("rays", "waves")))
+                        print(_row(errors, f"{material} {shape}, {radius_um / 1000:g} mm", setup, limit))
+
+
+def print_jumps() -> None:
+    """Error by the variation of the label, behind blocks: their edges are jumps of the slope."""
+    setup, field = bench(2.0, 9.9)
+    names = [f"{low:g} to {high:g} px" for low, high in pairwise(_VARIATIONS_PX)]
+    print("\n| label varies by | " + " | ".join(names) + " |")
+    print("|---" * (1 + len(names)) + "|")
+    for material in _LIMITS:
+        errors, variations = [], []
+        for seed in range(_BLOCKS):
+            rng = np.random.default_rng(seed)
+            scene = phantoms.draw_scene("spheres-in-block", material, setup, rng)
+            by_rays, by_waves = (pair(setup, field, scene, mode) for mode in ("rays", "waves"))
+            kept = unflagged(by_rays)
+            difference = (by_rays.sample - by_waves.sample)[0][kept] / by_rays.reference.std()
+            errors.append(difference)
+            variations.append(_variation(by_rays)[kept])
+        error, variation = np.concatenate(errors), np.concatenate(variations)
+        cells = []
+        for low, high in pairwise(_VARIATIONS_PX):
+            among = error[(variation >= low) & (variation < high)]
+            share = 100 * among.size / error.size
+            cells.append(f"{np.sqrt(np.mean(among**2)):.3f} ({share:.2g} %)" if share else "–")
+        print(f"| {material} | " + " | ".join(cells) + " |")
+
+
+def _row(errors: Errors, name: str, setup: Setup, limit: float) -> str:
+    values = (errors.valid, errors.inside, errors.still, errors.shift_px, errors.invalid, errors.jumps)
+    cells = [f"{setup.propagation.sample_to_detector_m:g}", f"{setup.detector.pixel_size_um:g}"]
+    cells += ["–" if np.isnan(value) else f"{value:.3f}" for value in values]
+    broken = errors.valid > limit or (errors.shift_px >= 0.15 and errors.inside > errors.still / 3)
+    title = name.replace("cylinder", "fibre") + (" *" if broken else "")
+    return f"| {title} | {' | '.join(cells)} |"
+
+
+def draw_map(path: str) -> None:
+    """Picture of rays, waves and their difference behind an Al2O3 sphere, where caustics are strongest."""
+    setup, field = bench(2.0, 9.9)
+    scene = body("sphere", 600.0, "al2o3", setup.detector.columns * 9.9)
+    by_rays, by_waves = (pair(setup, field, scene, propagation) for propagation in ("rays", "waves"))
+    fidelity(by_rays, by_waves, unflagged(by_rays), setup, path)
 
 
 def main() -> None:
-    setup = Setup()
-    mask = sandpaper.wave_behind(setup, seeds.field_rng(0, "evaluation", 0))
-    columns = ("valid", "inside", "not valid", "no shift")
-    print(f"{'':<24}" + "".join(f"{name:>11}" for name in columns))
-    for material in ("nylon", "al2o3"):
-        for name, body in _BODIES.items():
-            errors = compare(setup, mask, body, material)
-            print(f"{material + ' ' + name:<24}" + "".join(f"{errors[column]:>11.4f}" for column in columns))
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--map", metavar="PNG", help="draw the map instead")
+    path = parser.parse_args().map
+    if path:
+        draw_map(path)
+    else:
+        print_table()
+        print_jumps()
 
 
 if __name__ == "__main__":

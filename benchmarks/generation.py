@@ -11,9 +11,9 @@ from collections.abc import Callable
 import numpy as np
 import scipy.fft
 
-from specksim import Setup, detector, forward, phantoms, sandpaper, seeds, tracing, validity
+from specksim import Setup, detector, forward, grains, phantoms, sandpaper, seeds, tracing, validity
 from specksim.materials import refractive_index
-from specksim.optics import rays, refraction, waves
+from specksim.optics import rays, waves
 
 
 def best_ms(work: Callable[[], object], runs: int = 7) -> float:
@@ -27,8 +27,8 @@ def best_ms(work: Callable[[], object], runs: int = 7) -> float:
     return 1e3 * min(times)
 
 
-def yardstick_ms() -> float:
-    wave = np.ones((1024, 1024), np.complex64)
+def yardstick_ms(side: int = 1024) -> float:
+    wave = np.ones((side, side), np.complex64)
     return best_ms(lambda: scipy.fft.ifft2(scipy.fft.fft2(wave), overwrite_x=True))
 
 
@@ -37,14 +37,14 @@ def field_steps(setup: Setup) -> dict[str, float]:
     shape = sandpaper.field_shape(setup)
     size_m = (shape[0] * setup.ray_pitch_m, shape[1] * setup.ray_pitch_m)
     fine = (shape[0] * setup.waves_per_ray, shape[1] * setup.waves_per_ray)
-    grains = sandpaper.draw_grains(setup, size_m, np.random.default_rng(0))
-    thickness = sandpaper.project_grains(grains, fine)
+    drawn = grains.draw_grains(setup, size_m, np.random.default_rng(0))
+    thickness = grains.project_grains(drawn, fine)
     delta, beta = refractive_index(setup.diffuser.material, setup.beam.energy_kev)
     k, distance_m = setup.wavenumber_per_m, setup.effective_distance_m
     wave = waves.transmitted_wave(thickness, delta, beta, k)
     return {
-        "draw grains": best_ms(lambda: sandpaper.draw_grains(setup, size_m, np.random.default_rng(0)), 3),
-        "project grains": best_ms(lambda: sandpaper.project_grains(grains, fine), 3),
+        "draw grains": best_ms(lambda: grains.draw_grains(setup, size_m, np.random.default_rng(0)), 3),
+        "project grains": best_ms(lambda: grains.project_grains(drawn, fine), 3),
         "exponential": best_ms(lambda: waves.transmitted_wave(thickness, delta, beta, k), 3),
         "propagate": best_ms(
             lambda: waves.propagate_in_place(wave, setup.wave_pitch_m, distance_m, setup.wavelength_m), 3
@@ -56,13 +56,14 @@ def field_steps(setup: Setup) -> dict[str, float]:
 
 def pair_steps(setup: Setup, geometry: str) -> dict[str, float]:
     """Milliseconds of each step of a pair in front of a given field."""
-    field = sandpaper.simulate_field(setup, seeds.field_rng(0, "training", 0))
+    field = sandpaper.simulate_field(setup, seeds.field_rng(0, "training", 0), waves=True)
     scene_rng, crop_rng, noise_rng = seeds.pair_rngs(0, "training", 0)
     scene = phantoms.draw_scene(geometry, "nylon", setup, scene_rng)
-    paths, margin_px = tracing.trace_object(setup, scene)
-    distance_m, k = setup.effective_distance_m, setup.wavenumber_per_m
-    dx, dy = refraction.displacement(paths.refraction, distance_m, setup.ray_pitch_m)
-    speckle = sandpaper.crop_field(field, dx.shape, 1, crop_rng)[0][0]
+    thickness_m, margin_px = tracing.trace_object(setup, scene)
+    (line,) = tracing.refract(setup, thickness_m)
+    dx, dy = line.dx, line.dy
+    (place,) = sandpaper.draw_places(field, 1, crop_rng)
+    speckle = sandpaper.cut(field.intensity, place, dx.shape)
     oversampling, shape = setup.numerics.oversampling, (setup.detector.rows, setup.detector.columns)
     blur = detector.blur_taps(setup.blur_px, oversampling, deposited=True)
     image = detector.expected_image(speckle, blur, oversampling, shape)
@@ -70,17 +71,10 @@ def pair_steps(setup: Setup, geometry: str) -> dict[str, float]:
         "draw scene": best_ms(
             lambda: phantoms.draw_scene(geometry, "nylon", setup, seeds.pair_rngs(0, "training", 0)[0])
         ),
-        "optical paths": best_ms(lambda: tracing.trace_object(setup, scene)),
-        "displacement": best_ms(
-            lambda: refraction.displacement(paths.refraction, distance_m, setup.ray_pitch_m)
-        ),
-        "transmission, phase": best_ms(
-            lambda: (
-                refraction.transmitted_intensity(paths.absorption, k),
-                refraction.phase_shift(paths.refraction, k),
-            )
-        ),
-        "cut speckle": best_ms(lambda: sandpaper.crop_field(field, dx.shape, 1, np.random.default_rng(0))),
+        "thickness": best_ms(lambda: tracing.trace_object(setup, scene)),
+        "displacement, transmission": best_ms(lambda: tracing.refract(setup, thickness_m)),
+        "phase": best_ms(lambda: tracing.phase_shift(setup, thickness_m)),
+        "cut speckle": best_ms(lambda: sandpaper.cut(field.intensity, place, dx.shape)),
         "deposit": best_ms(lambda: rays.deposit(speckle, dx, dy)),
         "blur and bin, twice": 2
         * best_ms(lambda: detector.expected_image(speckle, blur, oversampling, shape)),
@@ -88,20 +82,26 @@ def pair_steps(setup: Setup, geometry: str) -> dict[str, float]:
         "bin labels": 4 * best_ms(lambda: detector.bin_mean(dx, oversampling, shape)),
         "valid mask": best_ms(lambda: validity.valid_mask(setup, dx, dy, margin_px)),
         "whole pair": best_ms(lambda: forward.simulate_pair(setup, scene, field, crop_rng, noise_rng)),
+        "whole pair, waves": best_ms(
+            lambda: forward.simulate_pair(setup, scene, field, crop_rng, noise_rng, propagation="waves"), 3
+        ),
     }
 
 
 def main() -> None:
     setup = Setup()
     unit = yardstick_ms()
-    print(f"F = {unit:.1f} ms")
+    large = yardstick_ms(2048)
+    print(f"F = {unit:.1f} ms; a round trip of 2048²: {large:.1f} ms")
     for title, steps in (
         ("field", field_steps(setup)),
         *((f"pair, {geometry}", pair_steps(setup, geometry)) for geometry in phantoms.TRAINING),
     ):
-        print(f"\n{title:<24}{'ms':>8}{'F':>8}")
+        print(f"\n{title:<28}{'ms':>8}{'F':>8}")
         for name, milliseconds in steps.items():
-            print(f"  {name:<22}{milliseconds:>8.1f}{milliseconds / unit:>8.2f}")
+            print(f"  {name:<26}{milliseconds:>8.1f}{milliseconds / unit:>8.2f}")
+        if "whole pair, waves" in steps:
+            print(f"  waves, over a round trip of 2048²: {steps['whole pair, waves'] / large:.2f}")
 
 
 if __name__ == "__main__":

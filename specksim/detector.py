@@ -1,4 +1,4 @@
-"""The detector: blur, pixels, photon noise."""
+"""The detector: blur, pixels, photon noise, read-out."""
 
 import math
 
@@ -15,11 +15,31 @@ pixels; on fine ones nothing blurs a caustic."""
 
 def count_dtype(setup: Setup) -> type[np.generic]:
     """Type of the stored images: uint16 or uint32 counts, float32 (relative) without noise."""
-    photons = setup.detector.photons_per_pixel
-    if math.isinf(photons):
+    camera = setup.detector
+    if math.isinf(camera.photons_per_pixel):
         return np.float32
     headroom = _FINE_HEADROOM if setup.object_pixel_m < _FINE_PIXEL_M else _HEADROOM
-    return np.uint16 if headroom * photons <= np.iinfo(np.uint16).max else np.uint32
+    unlimited = camera.gain * (headroom * camera.photons_per_pixel + camera.dark_counts) + camera.offset
+    brightest = saturation_level(setup) or unlimited
+    return np.uint16 if brightest <= np.iinfo(np.uint16).max else np.uint32
+
+
+def saturation_level(setup: Setup) -> int | None:
+    """Largest grey value that the detector can give; None where nothing limits it."""
+    camera = setup.detector
+    limits = [2**camera.bit_depth - 1] if camera.bit_depth else []
+    if math.isfinite(camera.full_well_counts):
+        limits.append(round(camera.gain * camera.full_well_counts + camera.offset))
+    return min(limits, default=None)
+
+
+def photon_counts(image: np.ndarray, setup: Setup) -> np.ndarray:
+    """Grey values back to photons, (H, W) float64: offset, gain and mean dark count taken off.
+
+    Images without noise, relative to the mean of the reference, are left as they are.
+    """
+    camera = setup.detector
+    return (np.asarray(image, np.float64) - camera.offset) / camera.gain - camera.dark_counts
 
 
 def gaussian_taps(sigma: float) -> np.ndarray:
@@ -114,15 +134,24 @@ def _weighted_rows(image, weights, first, stride, out):
                 out[i, j] += weight * image[row, j]
 
 
+def noise_variance(photons: float, setup: Setup) -> float:
+    """Variance of a pixel that counts `photons` on average, photons²: 0 for images without noise."""
+    camera = setup.detector
+    if math.isinf(camera.photons_per_pixel):
+        return 0.0
+    rounding = 0.0 if camera.plain else 1 / (12 * camera.gain**2)
+    return photons + camera.dark_counts + camera.read_noise_counts**2 + rounding
+
+
 def expose(expected: np.ndarray, setup: Setup, rng: np.random.Generator) -> np.ndarray:
-    """Record an expected image: Poisson counts, or the image itself where there is no noise.
+    """Record an expected image: grey values, or the image itself where there is no noise.
 
     Parameters
     ----------
     expected : array
         Intensity relative to the mean of the reference.
     setup : Setup
-        Its `detector.photons_per_pixel` is the mean count of the reference.
+        Its `detector.photons_per_pixel` is the mean count of photons in the reference.
     rng : numpy.random.Generator
 
     Returns
@@ -132,12 +161,21 @@ def expose(expected: np.ndarray, setup: Setup, rng: np.random.Generator) -> np.n
     Raises
     ------
     ValueError
-        If a count does not fit into that type.
+        If a grey value does not fit into that type.
+
+    Notes
+    -----
+    The linear camera of the standard EMVA 1288 (release 4.0 linear) with a detected photon as the unit of
+    charge: counts are Poisson, of photons and dark current together, with Gaussian read noise on them; they
+    are cut at the full well, times the gain, plus the offset, rounded, and cut at what the bits hold.
     """
     dtype = count_dtype(setup)
     if dtype is np.float32:
         return expected.astype(np.float32)
-    counts = rng.poisson(setup.detector.photons_per_pixel * expected.astype(np.float64))
+    camera = setup.detector
+    counts = rng.poisson(camera.photons_per_pixel * expected.astype(np.float64) + camera.dark_counts)
+    if not camera.plain:
+        counts = _read_out(counts, setup, rng)
     largest = np.iinfo(dtype).max  # type: ignore[type-var]
     if counts.max(initial=0) > largest:
         raise ValueError(
@@ -145,6 +183,39 @@ def expose(expected: np.ndarray, setup: Setup, rng: np.random.Generator) -> np.n
             "lower detector.photons_per_pixel"
         )
     return counts.astype(dtype)
+
+
+def _read_out(counts: np.ndarray, setup: Setup, rng: np.random.Generator) -> np.ndarray:
+    """Grey values of some counts, int64."""
+    camera = setup.detector
+    charge = counts + camera.read_noise_counts * rng.standard_normal(counts.shape)
+    grey = np.rint(camera.gain * np.minimum(charge, camera.full_well_counts) + camera.offset)
+    return np.clip(grey, 0, saturation_level(setup)).astype(np.int64)
+
+
+def record(
+    setup: Setup, light: np.ndarray, rng: np.random.Generator, *, deposited: bool = False
+) -> np.ndarray:
+    """Image of the light on the ray grid: blurred, binned to pixels, recorded.
+
+    Parameters
+    ----------
+    setup : Setup
+    light : (H', W') float32
+        Intensity relative to the mean of the reference, the frame in its middle.
+    rng : numpy.random.Generator
+        Of the noise.
+    deposited : bool
+        See `blur_taps`.
+
+    Returns
+    -------
+    (H, W) array
+        See `expose`.
+    """
+    oversampling, shape = setup.numerics.oversampling, (setup.detector.rows, setup.detector.columns)
+    taps = blur_taps(setup.blur_px, oversampling, deposited)
+    return expose(expected_image(light, taps, oversampling, shape), setup, rng)
 
 
 def bin_mean(cells: np.ndarray, oversampling: int, shape: tuple[int, int]) -> np.ndarray:

@@ -83,6 +83,35 @@ def preview(pair: SpecklePair, setup: Setup, path: str | Path) -> None:
     _save(figure, path)
 
 
+def fidelity(
+    by_rays: SpecklePair, by_waves: SpecklePair, kept: np.ndarray, setup: Setup, path: str | Path
+) -> None:
+    """Picture of one pair by rays and by waves: the samples, how far they are apart, and `valid`, as PNG.
+
+    Parameters
+    ----------
+    by_rays, by_waves : SpecklePair
+        Alike but for their sample images.
+    kept : (H, W) bool array
+        Pixels in which rays are to be trusted.
+    setup : Setup
+    path : path-like
+        The picture's file; overwritten.
+    """
+    figure = Figure(figsize=(15, 7), layout="compressed")
+    axes = figure.subplots(2, 3)
+    low, high = np.percentile(by_waves.sample[0], [0.5, 99.5])
+    _map(axes[0, 0], by_rays.sample[0], setup, "sample by rays", _GREY, low, high)
+    _map(axes[0, 1], by_waves.sample[0], setup, "sample by waves", _GREY, low, high)
+    error = (by_rays.sample[0] - by_waves.sample[0]) / by_waves.reference[0].std()
+    _map(axes[0, 2], error, setup, "(rays − waves) / contrast", _DIVERGING, -0.5, 0.5)
+    _map(axes[1, 0], np.hypot(by_rays.dx, by_rays.dy), setup, "displacement |d| (pixels)", _SEQUENTIAL)
+    _map(axes[1, 1], by_rays.valid, setup, "valid (1: ray optics holds)", _GREY, 0, 1)
+    inside = np.where(kept, error, np.nan)
+    _map(axes[1, 2], inside, setup, "the same where rays are trusted", _DIVERGING, -0.05, 0.05)
+    _save(figure, path)
+
+
 def _map(
     axis: Axes,
     values: np.ndarray,

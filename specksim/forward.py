@@ -6,12 +6,14 @@ from typing import Any
 import numpy as np
 
 from specksim import detector, phantoms, seeds
+from specksim.diffraction import diffracted_light
 from specksim.materials import refractive_index
-from specksim.optics import rays, refraction
-from specksim.sandpaper import SpeckleField, crop_field, simulate_field
+from specksim.sandpaper import SpeckleField, cut, draw_places, simulate_field
 from specksim.setups import Setup
-from specksim.tracing import trace_object
+from specksim.tracing import mean_refraction, phase_shift, refract, refracted_light, trace_object
 from specksim.validity import valid_mask
+
+PROPAGATIONS = ("rays", "waves")
 
 
 @dataclass(frozen=True)
@@ -60,6 +62,7 @@ def simulate(
     seed: int = 0,
     index: int = 0,
     split: str = "training",
+    propagation: str = "rays",
 ) -> SpecklePair:
     """Simulate one labelled pair: pair `index` of the data set of this seed, split, material and geometry.
 
@@ -76,6 +79,9 @@ def simulate(
         Index of the pair in the data set, >= 0.
     split : {"training", "validation", "evaluation"}
         Splits never share a sandpaper.
+    propagation : {"rays", "waves"}
+        How the sample image is made: by rays, fast, or by the Fresnel propagation of sandpaper and object
+        together. Reference, scene, labels and noise are the same.
 
     Returns
     -------
@@ -84,15 +90,31 @@ def simulate(
     Raises
     ------
     ValueError
-        If the material, geometry or split is unknown, seed or index is out of range, the sandpaper's phase
-        is too steep for the wave grid, or an object's walls are too steep for ray optics.
+        If the material, geometry, split or propagation is unknown, seed or index is out of range, the phase
+        of sandpaper or object is too steep for the wave grid, or an object's walls are too steep for rays.
     """
     if index < 0:
         raise ValueError(f"index must be >= 0, got {index}")
     refractive_index(material, setup.beam.energy_kev)
     phantoms.find_geometry(geometry)
-    field = simulate_field(setup, seeds.field_rng(seed, split, index // setup.numerics.pairs_per_field))
-    return draw_pair(setup, field, material=material, geometry=geometry, seed=seed, split=split, index=index)
+    check_propagation(propagation)
+    rng = seeds.field_rng(seed, split, index // setup.numerics.pairs_per_field)
+    return draw_pair(
+        setup,
+        simulate_field(setup, rng, waves=propagation == "waves"),
+        material=material,
+        geometry=geometry,
+        seed=seed,
+        split=split,
+        index=index,
+        propagation=propagation,
+    )
+
+
+def check_propagation(propagation: str) -> None:
+    """Raise ValueError unless the propagation is one of `PROPAGATIONS`."""
+    if propagation not in PROPAGATIONS:
+        raise ValueError(f"propagation must be one of {', '.join(PROPAGATIONS)}, got {propagation!r}")
 
 
 def draw_pair(
@@ -105,11 +127,14 @@ def draw_pair(
     split: str,
     index: int,
     steps: int = 1,
+    propagation: str = "rays",
 ) -> SpecklePair:
     """Draw the scene of a pair and simulate it in front of the field of its shard; see `simulate`."""
     scene_rng, crop_rng, noise_rng = seeds.pair_rngs(seed, split, index)
     scene = phantoms.draw_scene(geometry, material, setup, scene_rng)
-    return simulate_pair(setup, scene, field, crop_rng, noise_rng, index=index, steps=steps)
+    return simulate_pair(
+        setup, scene, field, crop_rng, noise_rng, index=index, steps=steps, propagation=propagation
+    )
 
 
 def simulate_pair(
@@ -121,8 +146,9 @@ def simulate_pair(
     *,
     index: int = 0,
     steps: int = 1,
+    propagation: str = "rays",
 ) -> SpecklePair:
-    """Simulate the images and the truth of one scene in front of a speckle field, by ray optics.
+    """Simulate the images and the truth of one scene in front of a speckle field.
 
     Parameters
     ----------
@@ -130,77 +156,51 @@ def simulate_pair(
     scene : dict
         See `phantoms.draw_scene`.
     field : SpeckleField
+        With its sandpaper (`simulate_field(..., waves=True)`) for wave optics.
     crop_rng, noise_rng : numpy.random.Generator
-        Place, turn and steps of the sandpaper; photon noise.
+        Place, turn and steps of the sandpaper; noise of the detector.
     index : int
         Kept in the pair.
     steps : int
         Positions of the sandpaper, K.
+    propagation : {"rays", "waves"}
+        How the sample image is made; the rest of the pair does not depend on it.
 
     Returns
     -------
     SpecklePair
     """
-    paths, margin_px = trace_object(setup, scene)
-    shape, oversampling = (setup.detector.rows, setup.detector.columns), setup.numerics.oversampling
-    dx, dy = refraction.displacement(paths.refraction, setup.effective_distance_m, setup.ray_pitch_m)
-    transmission = refraction.transmitted_intensity(paths.absorption, setup.wavenumber_per_m)
-    phase = refraction.phase_shift(paths.refraction, setup.wavenumber_per_m)
+    check_propagation(propagation)
+    thickness_m, margin_px = trace_object(setup, scene)
+    lines = refract(setup, thickness_m)
+    truth = mean_refraction(lines)
+    places = draw_places(field, steps, crop_rng)
+    reference_rng, sample_rng = noise_rng.spawn(2)  # of its own, so that no image depends on another's
+
+    references, samples = [], []
+    for place in places:
+        speckle = cut(field.intensity, place, truth.dx.shape)
+        references.append(detector.record(setup, speckle, reference_rng))
+        if propagation == "waves":
+            light = diffracted_light(setup, scene, field, place, margin_px)
+        else:
+            light = refracted_light(field, place, lines)
+        samples.append(detector.record(setup, light, sample_rng, deposited=propagation == "rays"))
+
+    oversampling, shape = setup.numerics.oversampling, (setup.detector.rows, setup.detector.columns)
 
     def mean(cells: np.ndarray) -> np.ndarray:
         return detector.bin_mean(cells, oversampling, shape)
 
-    references, samples = [], []
-    speckles, offsets = crop_field(field, transmission.shape, steps, crop_rng)
-    for speckle in speckles:
-        reference, sample = photograph(setup, speckle, transmission, dx, dy, noise_rng)
-        references.append(reference)
-        samples.append(sample)
     return SpecklePair(
         reference=np.stack(references),
         sample=np.stack(samples),
-        dx=mean(dx) / np.float32(oversampling),
-        dy=mean(dy) / np.float32(oversampling),
-        phase=mean(phase),
-        transmission=mean(transmission),
-        valid=valid_mask(setup, dx, dy, margin_px),
+        dx=mean(truth.dx) / np.float32(oversampling),
+        dy=mean(truth.dy) / np.float32(oversampling),
+        phase=mean(phase_shift(setup, thickness_m)),
+        transmission=mean(truth.transmission),
+        valid=valid_mask(setup, truth.dx, truth.dy, margin_px),
         scene=scene,
         index=index,
-        step_offset_px=offsets / oversampling,
+        step_offset_px=np.subtract(places[0].corner, [place.corner for place in places]) / oversampling,
     )
-
-
-def photograph(
-    setup: Setup,
-    speckle: np.ndarray,
-    transmission: np.ndarray,
-    dx: np.ndarray,
-    dy: np.ndarray,
-    rng: np.random.Generator,
-) -> tuple[np.ndarray, np.ndarray]:
-    """Reference and sample image of one position of the sandpaper.
-
-    Parameters
-    ----------
-    setup : Setup
-    speckle : (H', W') float32
-        Intensity on the ray grid, over the frame and its margin, relative to its mean.
-    transmission, dx, dy : (H', W') float32
-        Transmission, and displacement in cells of the ray grid.
-    rng : numpy.random.Generator
-        Of the photon noise.
-
-    Returns
-    -------
-    reference, sample : (H, W) arrays
-        See `detector.expose`.
-    """
-    shape, oversampling = (setup.detector.rows, setup.detector.columns), setup.numerics.oversampling
-
-    def record(light: np.ndarray, deposited: bool) -> np.ndarray:
-        blur = detector.blur_taps(setup.blur_px, oversampling, deposited)
-        expected = detector.expected_image(light, blur, oversampling, shape)
-        return detector.expose(expected, setup, rng)
-
-    reference = record(speckle, deposited=False)
-    return reference, record(rays.deposit(speckle * transmission, dx, dy), deposited=True)

@@ -10,6 +10,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import scipy.fft
@@ -17,14 +18,16 @@ import scipy.fft
 from specksim import phantoms, seeds
 from specksim.dataset import schema, writer
 from specksim.dataset.reader import open_dataset
+from specksim.diffraction import pair_bytes, wave_grid
 from specksim.forward import draw_pair
 from specksim.request import Request
 from specksim.sandpaper import field_bytes, field_shape, require_sampling, simulate_field
 from specksim.setups import Setup
 from specksim.workers import Tick, run_tasks
 
-_FIELD_COST, _PAIR_COST = 6.0, 3.0
-"""Time of a wave sample of a field, and of a ray of a pair, in FFT round trips a sample."""
+_FIELD_COST, _PAIR_COST, _WAVES_COST = 6.0, 3.0, 3.0
+"""Time of a wave sample of a field, of a ray of a pair and of a wave sample of one, in FFT round trips a
+sample."""
 _START_SECONDS, _PAIR_SECONDS = 1.5, 0.005
 """Start of a process, and what a pair takes whatever its size."""
 
@@ -123,6 +126,7 @@ def generate(
     seed: int = 0,
     split: str = "training",
     steps: int = 1,
+    propagation: str = "rays",
     compression: str = "none",
     workers: int = 1,
     resume: bool = False,
@@ -147,6 +151,8 @@ def generate(
         Splits never share a sandpaper.
     steps : int
         Positions of the sandpaper for each pair.
+    propagation : {"rays", "waves"}
+        How the sample images are made, see `specksim.simulate`.
     compression : {"none", "bitshuffle", "gzip"}
     workers : int
         Processes. More than one needs the caller's module to be importable (`if __name__ == "__main__"`).
@@ -169,7 +175,8 @@ def generate(
         If the file cannot be written.
     """
     names = (geometries,) if isinstance(geometries, str) else tuple(geometries)
-    request = Request.create(setup, material=material, geometries=names, split=split, seed=seed, steps=steps)
+    options: dict[str, Any] = {"split": split, "seed": seed, "steps": steps, "propagation": propagation}
+    request = Request.create(setup, material=material, geometries=names, **options)
     plan = make_plan(request, n, path, compression)
     run_plan(plan, workers=workers, resume=resume, overwrite=overwrite)
     return plan.target
@@ -217,7 +224,7 @@ def run_plan(
         todo = [shard for shard in plan.shards if shard not in finished]
         pairs = sum(shard.stop - shard.first for shard in todo) + (plan.n if len(plan.shards) > 1 else 0)
         _require_room(plan.target.parent, pairs * schema.pair_bytes(plan.request.setup, plan.request.steps))
-        _require_memory(plan.request.setup, min(workers, len(todo)))
+        _require_memory(plan.request, min(workers, len(todo)))
         announce(todo)
         progress(sum(shard.stop - shard.first for shard in finished))
         run_tasks(write_shard, [(plan, shard) for shard in todo], workers, progress)
@@ -251,7 +258,8 @@ def write_shard(plan: Plan, shard: Shard, tick: Tick) -> None:
     setup = request.setup
     with writer.complete_file(plan.shard_path(shard.number)) as file:
         writer.create_layout(file.hdf5, request, shard.stop - shard.first, plan.compression)
-        field = simulate_field(setup, seeds.field_rng(request.seed, request.split, shard.number))
+        rng = seeds.field_rng(request.seed, request.split, shard.number)
+        field = simulate_field(setup, rng, waves=request.propagation == "waves")
         parameters = []
         for row, index in enumerate(range(shard.first, shard.stop)):
             pair = draw_pair(
@@ -263,6 +271,7 @@ def write_shard(plan: Plan, shard: Shard, tick: Tick) -> None:
                 split=request.split,
                 index=index,
                 steps=request.steps,
+                propagation=request.propagation,
             )
             parameters.append(writer.write_images(file.hdf5, row, pair))
             file.raise_failure()
@@ -348,9 +357,10 @@ def _require_room(folder: Path, data_bytes: int) -> None:
         )
 
 
-def _require_memory(setup: Setup, processes: int) -> None:
+def _require_memory(request: Request, processes: int) -> None:
     """Refuse what the machine cannot hold, before the system kills us for it."""
-    needed = processes * (_PROCESS_BYTES + field_bytes(setup))
+    waves = pair_bytes(request.setup) if request.propagation == "waves" else 0
+    needed = processes * (_PROCESS_BYTES + field_bytes(request.setup) + waves)
     there = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
     if needed > there:
         raise MemoryError(
@@ -360,7 +370,7 @@ def _require_memory(setup: Setup, processes: int) -> None:
         )
 
 
-def estimate_seconds(setup: Setup, shards: Sequence[Shard], workers: int) -> float:
+def estimate_seconds(request: Request, shards: Sequence[Shard], workers: int) -> float:
     """About how long some shards will take on this machine, s, from the time of a small FFT.
 
     The costs, in FFT round trips a sample, are those of `benchmarks/generation.py`.
@@ -376,9 +386,13 @@ def estimate_seconds(setup: Setup, shards: Sequence[Shard], workers: int) -> flo
         scipy.fft.ifft2(scipy.fft.fft2(wave))
         seconds.append(time.perf_counter() - start)
     per_sample = min(seconds) / side**2
+    setup = request.setup
     field = math.prod(field_shape(setup)) * setup.waves_per_ray**2
-    rays = math.prod(setup.ray_nodes(8).shape)
+    pair = _PAIR_COST * math.prod(setup.ray_nodes(8).shape)
+    if request.propagation == "waves":
+        pair += _WAVES_COST * math.prod(wave_grid(setup).shape)
     pairs = max(shard.stop - shard.first for shard in shards)
     rounds = math.ceil(len(shards) / workers)
-    work = per_sample * (_FIELD_COST * field + _PAIR_COST * rays * pairs) + _PAIR_SECONDS * pairs
+    samples = len(setup.lines) * (_FIELD_COST * field + pair * request.steps * pairs)
+    work = per_sample * samples + _PAIR_SECONDS * pairs
     return rounds * work + _START_SECONDS

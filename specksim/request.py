@@ -1,10 +1,11 @@
 """What a data set was asked to hold: all that its pairs depend on, but their number."""
 
 import json
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Self
 
-from specksim import materials, phantoms, seeds
+from specksim import forward, materials, phantoms, seeds
+from specksim.diffraction import wave_grid
 from specksim.setups import Setup
 
 MIXED = "mixed"
@@ -23,6 +24,8 @@ class Request:
     seed : int
     steps : int
         Positions of the sandpaper for each pair, K.
+    propagation : {"rays", "waves"}
+        How the sample images are made.
     """
 
     setup: Setup
@@ -31,6 +34,7 @@ class Request:
     split: str
     seed: int
     steps: int = 1
+    propagation: str = "rays"
 
     def __post_init__(self) -> None:
         for name in ("materials", "geometries"):
@@ -43,6 +47,7 @@ class Request:
         if self.steps < 1:
             raise ValueError(f"steps must be >= 1, got {self.steps}")
         seeds.check(self.seed, self.split)
+        forward.check_propagation(self.propagation)
 
     @classmethod
     def create(
@@ -54,21 +59,25 @@ class Request:
         split: str = "training",
         seed: int = 0,
         steps: int = 1,
+        propagation: str = "rays",
     ) -> Self:
         """Check a request; `material` may be `mixed`, which takes nylon, PMMA and Al2O3 in turn.
 
         Raises
         ------
         ValueError
-            If a material, a geometry or the split is unknown, or seed or steps is out of range.
+            If a material, a geometry, the split or the propagation is unknown, seed or steps is out of range,
+            or waves need too large a grid.
         OSError
             If the file of a geometry cannot be read.
         """
         names = materials.MATERIALS if material == MIXED else (material,)
         for name in names:
             materials.refractive_index(name, setup.beam.energy_kev)
+        if propagation == "waves":
+            wave_grid(setup)
         known = tuple(phantoms.resolve_name(geometry) for geometry in geometries)
-        return cls(setup, names, known, split, seed, steps)
+        return cls(setup, names, known, split, seed, steps, propagation)
 
     def geometry_of(self, index: int) -> str:
         """Geometry of a pair."""
@@ -80,7 +89,8 @@ class Request:
 
     def describe(self) -> str:
         """Materials and geometries in words."""
-        return f"{', '.join(self.materials)}: {', '.join(self.geometries)} ({self.split})"
+        waves = ", waves" if self.propagation == "waves" else ""
+        return f"{', '.join(self.materials)}: {', '.join(self.geometries)} ({self.split}{waves})"
 
     def to_json(self) -> str:
         """The request as text; equal for equal requests."""
@@ -92,7 +102,7 @@ class Request:
                 "split": self.split,
                 "seed": self.seed,
                 "steps": self.steps,
-                "propagation": "rays",
+                "propagation": self.propagation,
             }
         )
 
@@ -114,18 +124,20 @@ class Request:
                 tree["split"],
                 tree["seed"],
                 tree["steps"],
+                tree["propagation"],
             )
         except (KeyError, TypeError, RecursionError, json.JSONDecodeError) as error:
             raise ValueError(f"not a request: {error!r}") from None
 
     def difference(self, other: Self) -> str:
         """Which part of two requests differs first, in words; empty where none does."""
-        for name in ("materials", "geometries", "split", "seed", "steps"):
+        for name in ("materials", "geometries", "split", "seed", "steps", "propagation"):
             ours, theirs = getattr(self, name), getattr(other, name)
             if ours != theirs:
                 return f"{name}: {theirs!r} there, {ours!r} asked for"
-        ours, theirs = self.setup.to_toml().splitlines(), other.setup.to_toml().splitlines()
-        for mine, yours in zip(ours, theirs, strict=True):
-            if mine != yours:
-                return f"setup: {yours.split('#')[0].strip()} there, {mine.split('#')[0].strip()} asked for"
+        ours, theirs = asdict(self.setup), asdict(other.setup)
+        for section, values in ours.items():
+            for key, value in values.items():
+                if value != theirs[section][key]:
+                    return f"setup: {key} = {theirs[section][key]!r} there, {key} = {value!r} asked for"
         return ""

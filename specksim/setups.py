@@ -4,114 +4,20 @@ import dataclasses
 import difflib
 import math
 import tomllib
-from dataclasses import dataclass, field
+from dataclasses import dataclass, replace
+from functools import cached_property
 from importlib import resources
 from pathlib import Path
 from typing import Any, Self
 
 from specksim import materials
 from specksim.grid import Grid
+from specksim.parts import Beam, Detector, Diffuser, Numerics, Propagation
+from specksim.spectra import read_spectrum
 
+_LEAST_SHARE = 1e-4
 DEFAULT = "imbl-28kev"
 """Name of the preset that equals `Setup()`, from which a partial TOML file takes what it leaves out."""
-
-
-def _key(default: Any, meaning: str, rule: str = "") -> Any:
-    """Field of a setup part; `rule` is a chain like `"> 0, finite"` (see `_RULES`)."""
-    return field(default=default, metadata={"meaning": meaning, "rule": rule})
-
-
-_RULES = {
-    "> 0": lambda value: value > 0,
-    ">= 0": lambda value: value >= 0,
-    ">= 1": lambda value: value >= 1,
-    ">= 2": lambda value: value >= 2,
-    ">= 16": lambda value: value >= 16,
-    "<= 1": lambda value: value <= 1,
-    "<= 16": lambda value: value <= 16,
-    "<= 1e8 or inf": lambda value: value <= 1e8 or math.isinf(value),
-    "finite": math.isfinite,
-    "within 1..200 keV": lambda value: 1 <= value <= 200,
-}
-
-
-class _Part:
-    """Checks every field of a part on construction: type first, then the field's rule."""
-
-    def __post_init__(self) -> None:
-        for item in dataclasses.fields(self):  # type: ignore[arg-type]
-            path = f"{type(self).__name__.lower()}.{item.name}"
-            value = _typed(path, getattr(self, item.name), type(item.default))
-            object.__setattr__(self, item.name, value)
-            for rule in filter(None, item.metadata["rule"].split(", ")):
-                if not _RULES[rule](value):
-                    raise ValueError(f"{path} must be {item.metadata['rule']}, got {value!r}")
-
-
-def _typed(path: str, value: Any, kind: type) -> Any:
-    """`value` as `kind`; an integer will do for a float, nothing else is converted."""
-    if kind is float and type(value) is int:
-        try:
-            value = float(value)
-        except OverflowError:
-            value = math.inf if value > 0 else -math.inf
-    if type(value) is not kind or value != value:
-        name = {float: "a number", int: "an integer", str: "a string"}[kind]
-        raise ValueError(f"{path} must be {name}, got {value!r}")
-    return value
-
-
-@dataclass(frozen=True)
-class Beam(_Part):
-    """The X-ray beam. All fields are checked on construction (ValueError)."""
-
-    energy_kev: float = _key(28.0, "photon energy, keV", "within 1..200 keV")
-    source_to_sample_m: float = _key(math.inf, "source to sample, m; inf: parallel beam", "> 0")
-    source_fwhm_um: float = _key(0.0, "size of the source (FWHM), µm", ">= 0, finite")
-
-
-@dataclass(frozen=True)
-class Diffuser(_Part):
-    """Sheets of sandpaper in contact with each other. All fields are checked on construction."""
-
-    material: str = _key("SiC", "material of the grains: a name or a formula")
-    density_g_cm3: float = _key(3.21, "density of the grains, g/cm³", "> 0, finite")
-    grain_size_um: float = _key(125.0, "median diameter of the grains' outlines, µm", "> 0, finite")
-    grain_sigma: float = _key(0.2, "standard deviation of ln(diameter)", ">= 0, <= 1")
-    coverage: float = _key(0.7, "grain area over sheet area: 0.5 open coat, 0.95 closed", "> 0, <= 1")
-    sheets: int = _key(4, "number of independent sheets", ">= 1")
-    diffuser_to_sample_m: float = _key(0.0, "sheets upstream of the sample by, m", ">= 0, finite")
-
-
-@dataclass(frozen=True)
-class Propagation(_Part):
-    """From the sample to the detector."""
-
-    sample_to_detector_m: float = _key(2.0, "sample to detector, m", "> 0, finite")
-
-
-@dataclass(frozen=True)
-class Detector(_Part):
-    """The detector: blur, pixels, photon noise. All fields are checked on construction."""
-
-    pixel_size_um: float = _key(9.9, "pixel size on the detector, µm", "> 0, finite")
-    rows: int = _key(256, "rows of a frame", ">= 16")
-    columns: int = _key(256, "columns of a frame", ">= 16")
-    psf_sigma_px: float = _key(0.5, "Gaussian blur (sigma) ahead of the pixels, pixels", ">= 0, finite")
-    photons_per_pixel: float = _key(
-        2000.0, "mean count of the reference; inf: no noise", "> 0, <= 1e8 or inf"
-    )
-
-
-@dataclass(frozen=True)
-class Numerics(_Part):
-    """Sampling of the simulation. All fields are checked on construction."""
-
-    oversampling: int = _key(4, "rays per detector pixel and axis", ">= 2, <= 16")
-    wave_pitch_um: float = _key(
-        1.25, "upper limit of the wave grid's pitch (object plane), µm", "> 0, finite"
-    )
-    pairs_per_field: int = _key(75, "consecutive pairs that share one sandpaper field, and one shard", ">= 1")
 
 
 @dataclass(frozen=True)
@@ -139,16 +45,26 @@ class Setup:
         for name, kind in _PARTS.items():
             if not isinstance(getattr(self, name), kind):
                 raise TypeError(f"{name} must be a {kind.__name__}, got {getattr(self, name)!r}")
-        try:
-            materials.find_material(self.diffuser.material, self.diffuser.density_g_cm3)
-        except ValueError as error:
-            raise ValueError(f"diffuser.material: {error}") from None
+        for key, density in (("material", self.diffuser.density_g_cm3), ("binder", None), ("backing", None)):
+            try:
+                materials.find_material(getattr(self.diffuser, key), density)
+            except ValueError as error:
+                raise ValueError(f"diffuser.{key}: {error}") from None
         source, upstream = self.beam.source_to_sample_m, self.diffuser.diffuser_to_sample_m
         if upstream >= source:
             raise ValueError(
                 "diffuser.diffuser_to_sample_m must be smaller than beam.source_to_sample_m "
                 f"(the diffuser stands between source and sample), got {upstream} m and {source} m"
             )
+        if math.isinf(self.detector.photons_per_pixel) and not self.detector.plain:
+            name, value = next(
+                (name, value)
+                for name, value in self.detector.electronics.items()
+                if value != getattr(Detector(), name)
+            )
+            raise ValueError(f"detector.{name} needs photons_per_pixel to be finite, got {value!r} and inf")
+        if self.beam.spectrum:
+            object.__setattr__(self, "beam", replace(self.beam, energy_kev=self._effective_energy_kev()))
 
     # ---- geometry of the beam -------------------------------------------------------------------
 
@@ -186,6 +102,41 @@ class Setup:
     def wavenumber_per_m(self) -> float:
         """k = 2π/λ, 1/m."""
         return materials.wavenumber_per_m(self.beam.energy_kev)
+
+    @cached_property
+    def lines(self) -> tuple[tuple[float, Self], ...]:
+        """Share of each line in the reference, and the setup at that energy alone.
+
+        The share is that of the source, times the mean transmission of the diffuser, times the response of
+        the detector. Lines that make up less than 10⁻⁴ are left out.
+        """
+        if not self.beam.spectrum:
+            return ((1.0, self),)
+        shares = self._line_shares()
+        return tuple(
+            (share, replace(self, beam=replace(self.beam, energy_kev=energy, spectrum=())))
+            for energy, share in shares.items()
+        )
+
+    def _line_shares(self) -> dict[float, float]:
+        weights = {
+            energy: weight
+            * self.diffuser.transmission(energy)
+            * (energy if self.detector.integrating else 1.0)
+            for energy, weight in self.beam.spectrum
+        }
+        least = _LEAST_SHARE * sum(weights.values())
+        kept = {energy: weight for energy, weight in weights.items() if weight > least}
+        if not kept:
+            raise ValueError("beam.spectrum: nothing of it comes through the diffuser")
+        total = sum(kept.values())
+        return {energy: weight / total for energy, weight in kept.items()}
+
+    def _effective_energy_kev(self) -> float:
+        """Energy at which δ is its mean over the lines; δ ∝ 1/E² well away from absorption edges."""
+        shares = self._line_shares()
+        first = next(iter(shares))
+        return first / math.sqrt(sum(share * (first / energy) ** 2 for energy, share in shares.items()))
 
     # ---- blur and sampling ----------------------------------------------------------------------
 
@@ -255,15 +206,23 @@ class Setup:
                 text = Path(source).read_text(encoding="utf-8-sig")
             except UnicodeDecodeError as error:
                 raise ValueError(f"{source}: not UTF-8 text: {error}") from None
-            return cls.from_toml(text, origin=str(source))
+            return cls.from_toml(text, origin=str(source), folder=Path(source).parent)
         if source not in presets():
             raise ValueError(f"unknown setup {str(source)!r}{_nearest(str(source), presets())}")
         text = resources.files("specksim").joinpath("presets", f"{source}.toml").read_text(encoding="utf-8")
         return cls.from_toml(text, origin=f"preset {source}")
 
     @classmethod
-    def from_toml(cls, text: str, origin: str = "setup") -> Self:
+    def from_toml(cls, text: str, origin: str = "setup", folder: Path | None = None) -> Self:
         """Read a setup from TOML text; what it leaves out comes from its `base` or the default preset.
+
+        Parameters
+        ----------
+        text : str
+        origin : str
+            Where the text comes from, for messages.
+        folder : Path, optional
+            From where a spectrum that is named by its file is read; without it such a setup is refused.
 
         Raises
         ------
@@ -276,7 +235,7 @@ class Setup:
             if base is not None and base not in presets():
                 raise ValueError(f"base must be a preset, got {base!r}{_nearest(str(base), presets())}")
             start = cls() if base is None else cls.load(base)
-            return start._updated(tree)
+            return start._updated(tree, folder)
         except (ValueError, RecursionError) as error:
             raise ValueError(f"{origin}: {error}") from None
 
@@ -297,7 +256,7 @@ class Setup:
         for name, value in values.items():
             section, _, key = name.partition("__")
             tree.setdefault(section, {})[key] = value
-        return self._updated(tree)
+        return self._updated(tree, Path())
 
     def with_assignments(self, assignments: tuple[str, ...]) -> Self:
         """A copy with `KEY=VALUE` strings applied, as given to `--set`; values are TOML or bare strings.
@@ -315,11 +274,11 @@ class Setup:
                 raise ValueError(f"--set needs SECTION.KEY=VALUE, got {text!r}")
             tree.setdefault(section, {})[key] = _toml_value(value.strip())
         try:
-            return self._updated(tree)
+            return self._updated(tree, Path())
         except ValueError as error:
             raise ValueError(f"--set: {error}") from None
 
-    def _updated(self, tree: dict[str, Any]) -> Self:
+    def _updated(self, tree: dict[str, Any], folder: Path | None) -> Self:
         parts = {}
         for section, values in tree.items():
             if section not in _PARTS:
@@ -330,8 +289,23 @@ class Setup:
             for key in values:
                 if key not in keys:
                     raise ValueError(f"unknown key {section}.{key}{_nearest_key(key, section)}")
-            parts[section] = dataclasses.replace(getattr(self, section), **values)
-        return dataclasses.replace(self, **parts)
+            if section == "beam":
+                values = self._resolved(values, folder)
+            parts[section] = replace(getattr(self, section), **values)
+        return replace(self, **parts)
+
+    def _resolved(self, values: dict[str, Any], folder: Path | None) -> dict[str, Any]:
+        """Values of the beam with its spectrum read from the file that it names."""
+        spectrum = values.get("spectrum", self.beam.spectrum)
+        if isinstance(spectrum, str):
+            if folder is None:
+                raise ValueError(f"beam.spectrum names a file, {spectrum!r}, where only a list is taken")
+            spectrum = read_spectrum(folder / spectrum)
+        if spectrum and "energy_kev" in values:
+            raise ValueError(
+                "beam.energy_kev and beam.spectrum exclude each other: leave one out, or set spectrum = []"
+            )
+        return {**values, "spectrum": spectrum}
 
     def to_toml(self) -> str:
         """The whole setup as TOML text with a comment on each key; `from_toml` gives the same setup."""
@@ -341,7 +315,9 @@ class Setup:
             lines += ["", f"[{section}]"] if lines else [f"[{section}]"]
             for item in dataclasses.fields(part):
                 assignment = f"{item.name} = {_to_toml(getattr(part, item.name))}"
-                lines.append(f"{assignment:<34}# {item.metadata['meaning']}")
+                if item.name == "energy_kev" and self.beam.spectrum:
+                    assignment = f"# {assignment}"  # it follows from the spectrum
+                lines.append(f"{assignment:<33} # {item.metadata['meaning']}")
         return "\n".join(lines) + "\n"
 
 
@@ -393,4 +369,6 @@ def _to_toml(value: Any) -> str:
     if isinstance(value, str):
         text = value.replace("\\", "\\\\").replace('"', '\\"')
         return f'"{text}"'
-    return repr(value)
+    if isinstance(value, tuple):
+        return repr([list(line) for line in value])
+    return repr(value).lower() if isinstance(value, bool) else repr(value)

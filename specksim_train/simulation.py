@@ -18,12 +18,10 @@ from typing import Any
 import numpy as np
 
 from specksim import detector, phantoms
-from specksim.forward import photograph
-from specksim.optics import refraction
 from specksim.request import Request
-from specksim.sandpaper import SpeckleField, crop_field, simulate_field
+from specksim.sandpaper import SpeckleField, cut, draw_places, simulate_field
 from specksim.setups import Setup
-from specksim.tracing import trace_object
+from specksim.tracing import mean_refraction, refract, refracted_light, trace_object
 from specksim.validity import valid_mask
 from specksim_train.augmentation import Augmentation, augment
 from specksim_train.data import Batch, Survey, crop_size, stack, survey_pairs
@@ -146,21 +144,25 @@ def simulate_training_pair(
     """
     shape, oversampling = (setup.detector.rows, setup.detector.columns), setup.numerics.oversampling
     extra_px = math.ceil(smooth.farthest_px(*shape))
-    paths, margin_px = trace_object(setup, scene or _NOTHING, extra_px)
-    dx, dy = refraction.displacement(paths.refraction, setup.effective_distance_m, setup.ray_pitch_m)
-    transmission = refraction.transmitted_intensity(paths.absorption, setup.wavenumber_per_m)
-    centred = [(np.arange(n) - 0.5 * (n - 1)) / oversampling for n in dx.shape]
-    for total, part in zip((dx, dy), smooth.sample(*centred), strict=True):
-        total += np.float32(oversampling) * part
+    thickness_m, margin_px = trace_object(setup, scene or _NOTHING, extra_px)
+    lines = refract(setup, thickness_m)
+    centred = [(np.arange(n) - 0.5 * (n - 1)) / oversampling for n in lines[0].dx.shape]
+    drift = smooth.sample(*centred)
+    for line in lines:
+        for total, part in zip((line.dx, line.dy), drift, strict=True):
+            total += np.float32(oversampling) * part
 
-    speckle = crop_field(field, transmission.shape, 1, crop_rng)[0][0]
-    reference, sample = photograph(setup, speckle, transmission, dx, dy, noise_rng)
+    (place,) = draw_places(field, 1, crop_rng)
+    truth = mean_refraction(lines)
+    reference = detector.record(setup, cut(field.intensity, place, truth.dx.shape), noise_rng)
+    sample = detector.record(setup, refracted_light(field, place, lines), noise_rng, deposited=True)
     labels = {
         name: detector.bin_mean(cells, oversampling, shape) / np.float32(oversampling)
-        for name, cells in (("dx", dx), ("dy", dy))
+        for name, cells in (("dx", truth.dx), ("dy", truth.dy))
     }
     images = {"reference": reference.astype(np.float32), "sample": sample.astype(np.float32)}
-    return {**images, **labels, "valid": valid_mask(setup, dx, dy, margin_px).astype(np.float32)}
+    valid = valid_mask(setup, truth.dx, truth.dy, margin_px)
+    return {**images, **labels, "valid": valid.astype(np.float32)}
 
 
 @dataclass(frozen=True)

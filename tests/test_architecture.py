@@ -15,10 +15,13 @@ MODULES = {
 
 FLOORS = (
     {"materials", "grid", "compiled", "convex", "seeds"},
+    {"parts"},
     {"setups"},
-    {"phantoms", "optics", "detector", "sandpaper"},
+    {"phantoms", "optics", "detector", "grains", "sandpaper", "validity"},
+    {"tracing", "diffraction"},
     {"forward"},
     {"request", "assessment"},
+    {"tuning"},
     {"dataset", "workers"},
     {"generation", "figures"},
     {"benchmark"},
@@ -71,7 +74,14 @@ PLACED = [module for module in MODULES if module != "specksim" and any(room(modu
 
 def test_the_first_rooms_are_all_placed():
     assert {room(module) for module in PLACED} >= set().union(*FLOORS)
-    assert rooms(MODULES["specksim.forward"]) >= {"detector", "optics", "phantoms", "sandpaper", "setups"}
+    assert rooms(MODULES["specksim.forward"]) >= {
+        "detector",
+        "tracing",
+        "diffraction",
+        "phantoms",
+        "sandpaper",
+        "setups",
+    }
 
 
 @pytest.mark.parametrize("module", PLACED)
@@ -85,11 +95,11 @@ def test_imports_point_up_the_page(module):
     ("rooms_", "forbidden"),
     [
         (
-            ("materials", "grid", "compiled", "convex", "seeds", "setups"),
+            ("materials", "grid", "compiled", "convex", "seeds", "parts", "setups"),
             {"phantoms", "optics", "forward", "dataset"},
         ),
         (
-            ("optics", "phantoms", "detector", "sandpaper"),
+            ("optics", "phantoms", "detector", "grains", "sandpaper", "tracing", "diffraction"),
             {"forward", "dataset", "generation", "cli", "figures"},
         ),
         (("optics",), {"phantoms", "sandpaper", "setups"}),

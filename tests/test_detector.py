@@ -170,3 +170,77 @@ def test_fine_pixels_leave_room_for_caustics():
 def test_count_that_does_not_fit_is_refused(rng, photons, name):
     with pytest.raises(ValueError, match=f"does not fit into {name}: lower detector.photons_per_pixel"):
         detector.expose(np.array([[1.0, 45.0]]), counting(photons), rng)
+
+
+# ---- read-out ---------------------------------------------------------------------------------------
+
+
+def camera(photons=1000.0, **values):
+    return Setup().with_values(
+        detector__photons_per_pixel=photons, **{f"detector__{key}": value for key, value in values.items()}
+    )
+
+
+def test_the_default_detector_is_photon_noise_alone(rng):
+    expected = rng.random((50, 50))
+    counts = detector.expose(expected, camera(), np.random.default_rng(3))
+    assert np.array_equal(counts, np.random.default_rng(3).poisson(1000.0 * expected))
+    assert detector.saturation_level(camera()) is None
+
+
+def test_mean_and_variance_are_those_of_emva_1288(rng):
+    # μ_y = K (μ_p + μ_d) + offset; σ_y² = K² (μ_p + μ_d + σ_read²) + 1/12
+    setup = camera(200.0, dark_counts=30.0, read_noise_counts=6.0, gain=2.5, offset=100.0)
+    grey = detector.expose(np.full((400, 400), 0.5), setup, rng)
+    assert grey.dtype == np.uint16
+    variance = 2.5**2 * (100 + 30 + 36) + 1 / 12
+    assert grey.mean() == pytest.approx(2.5 * 130 + 100, abs=4 * math.sqrt(variance) / 400)
+    assert grey.var() == pytest.approx(variance, rel=4 * math.sqrt(2) / 400)
+    photons = detector.photon_counts(grey, setup)
+    assert photons.mean() == pytest.approx(100.0, abs=0.2)
+    assert photons.var() == pytest.approx(detector.noise_variance(100.0, setup), rel=0.015)
+
+
+def test_photon_transfer_gives_the_gain_back(rng):
+    # the slope of variance over mean grey value is the gain, whatever dark count and read noise
+    setup = camera(500.0, dark_counts=20.0, read_noise_counts=4.0, gain=0.7, offset=50.0)
+    images = [detector.expose(np.full((300, 300), level), setup, rng) for level in (0.2, 1.0, 4.0, 8.0)]
+    slope = np.polyfit([image.mean() for image in images], [image.var() for image in images], 1)[0]
+    assert slope == pytest.approx(0.7, rel=0.02)
+
+
+@pytest.mark.parametrize(
+    ("values", "level"),
+    [
+        ({"bit_depth": 12}, 4095),
+        ({"full_well_counts": 1500.0}, 1500),
+        ({"full_well_counts": 1500.0, "gain": 2.0, "offset": 10.0}, 3010),
+        ({"full_well_counts": 1500.0, "gain": 8.0, "bit_depth": 12}, 4095),
+        ({"bit_depth": 32}, 2**32 - 1),
+    ],
+)
+def test_pixels_saturate_at_full_well_or_at_the_largest_grey_value(rng, values, level):
+    setup = camera(**values)
+    assert detector.saturation_level(setup) == level
+    grey = detector.expose(np.array([[0.1, 1e7 if level > 1e9 else 50.0]]), setup, rng)
+    assert grey[0, 1] == level
+    assert grey[0, 0] < level
+    assert grey.dtype == (np.uint16 if level < 2**16 else np.uint32)
+
+
+def test_read_noise_does_not_go_below_zero(rng):
+    grey = detector.expose(np.zeros((100, 100)), camera(read_noise_counts=5.0), rng)
+    assert (grey == 0).mean() == pytest.approx(0.54, abs=0.03)  # P(N(0, 5) < 1/2)
+    assert grey.max() > 10
+
+
+def test_the_type_holds_gain_and_offset():
+    assert detector.count_dtype(camera(2000.0, gain=2.0)) is np.uint32
+    assert detector.count_dtype(camera(2000.0, gain=2.0, bit_depth=16)) is np.uint16
+    assert detector.count_dtype(camera(2000.0, gain=0.1, offset=100.0)) is np.uint16
+    assert detector.count_dtype(camera(100.0, bit_depth=24)) is np.uint32
+
+
+def test_images_without_noise_have_no_variance():
+    assert detector.noise_variance(1.0, camera(math.inf)) == 0.0
+    assert np.array_equal(detector.photon_counts(np.array([0.5, 2.0]), camera(math.inf)), [0.5, 2.0])

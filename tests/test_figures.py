@@ -8,7 +8,7 @@ from matplotlib import image
 from matplotlib import pyplot as plt
 
 import specksim
-from specksim.figures import contact_sheet, preview
+from specksim.figures import contact_sheet, fidelity, preview
 
 
 @pytest.fixture(scope="module")
@@ -71,3 +71,11 @@ def test_a_pair_without_object_or_noise_can_be_drawn(pair, setup, tmp_path):
     )
     preview(flat, setup, tmp_path / "p.png")
     assert image.imread(tmp_path / "p.png").shape[1] > 1000
+
+
+def test_rays_and_waves_are_drawn_side_by_side(pair, setup, tmp_path):
+    other = dataclasses.replace(pair, sample=pair.sample[:, ::-1])
+    fidelity(pair, other, pair.valid == 1, setup, tmp_path / "p.png")
+    picture = image.imread(tmp_path / "p.png")
+    assert picture.shape[1] > 1000
+    assert picture.std() > 0.1

@@ -5,16 +5,15 @@ import math
 
 import numpy as np
 import pytest
-from scipy import ndimage, optimize
+from scipy import ndimage
 
-from specksim import Setup, phantoms, seeds, tracing, validity
+from specksim import Setup, detector, phantoms, seeds, tracing, validity
 from specksim.forward import simulate, simulate_pair
 from specksim.materials import refractive_index
-from specksim.optics import refraction
-from specksim.phantoms import registry
-from specksim.sandpaper import SpeckleField, simulate_field
-from specksim.tracing import trace_object
+from specksim.sandpaper import SpeckleField, cut, draw_places, simulate_field
+from specksim.tracing import refract, trace_object
 from specksim.validity import valid_mask
+from tests.conftest import shift_between
 
 EMPTY = {"geometry": "sphere", "material": "nylon", "bodies": []}
 BALL = {
@@ -25,43 +24,9 @@ BALL = {
 ARRAYS = ("reference", "sample", "dx", "dy", "phase", "transmission", "valid", "step_offset_px")
 
 
-class Wedge:
-    """T rising linearly in the direction of (slope_x, slope_y), thick enough to be positive everywhere."""
-
-    def thickness(self, scene, grid):
-        slope = scene["slope_x"] * grid.x_m[None, :] + scene["slope_y"] * grid.y_m[:, None]
-        return {scene["material"]: (slope + scene["middle_m"]).astype(np.float32)}
-
-    def draw(self, rng, setup):
-        return {"slope_x": 0.0, "slope_y": 0.0, "middle_m": 0.0}
-
-
-@pytest.fixture
-def wedge(monkeypatch):
-    monkeypatch.setitem(registry._BUILT_IN, "wedge", Wedge())
-
-    def scene(slope_x, slope_y, middle_m=10e-3):
-        slopes = {"slope_x": slope_x, "slope_y": slope_y, "middle_m": middle_m}
-        return {"geometry": "wedge", "material": "nylon", **slopes}
-
-    return scene
-
-
 def run(setup, scene, field, seed=1, **options):
     crop, noise = np.random.default_rng(seed), np.random.default_rng(seed + 1000)
     return simulate_pair(setup, scene, field, crop, noise, **options)
-
-
-def shift_between(reference, sample, start):
-    """(dx, dy) and brightness with sample(x + d) = brightness · reference(x), by least squares."""
-    inner = (slice(8, -8), slice(8, -8))
-
-    def residual(parameters):
-        dx, dy, brightness = parameters
-        moved = ndimage.shift(reference.astype(float), (dy, dx), order=5, mode="nearest")
-        return (brightness * moved - sample)[inner].ravel()
-
-    return optimize.least_squares(residual, (*start, 1.0)).x
 
 
 def test_no_object_leaves_everything_as_it_is(small_setup, small_field):
@@ -163,7 +128,7 @@ def test_two_materials_add_their_optical_paths(small_setup):
     grain = {"shape": "sphere", "x_um": 0.0, "y_um": 0.0, "radius_um": 40.0, "inclusion": True}
     scene = {**BALL, "bodies": [*BALL["bodies"], {**grain, "material": "al2o3"}]}
     maps = phantoms.thickness(scene, small_setup.ray_nodes(2))
-    paths = tracing.optical_paths(small_setup, scene, 2)
+    paths = tracing.optical_paths(maps, 28.0)
     for position, path in enumerate((paths.refraction, paths.absorption)):
         expected = sum(refractive_index(name, 28.0)[position] * thickness for name, thickness in maps.items())
         assert np.allclose(path, expected, rtol=1e-5)
@@ -245,6 +210,18 @@ def test_steps_move_the_sandpaper_and_not_the_object(small_setup, small_field):
     there = moved[max(0, down) : 64 + min(0, down), max(0, right) : 64 + min(0, right)]
     assert kept.size > 100
     assert np.allclose(kept, there, rtol=1e-5)
+
+
+def test_steps_are_independent_pairs_of_one_label(small_setup, small_field):
+    pair = run(small_setup, BALL, small_field, steps=6)
+    assert pair.dx.shape == (64, 64)
+    assert len({tuple(offset) for offset in pair.step_offset_px}) == 6
+    contrast = (pair.reference - pair.reference.mean(axis=(1, 2), keepdims=True)).reshape(6, -1)
+    assert np.abs(np.corrcoef(contrast) - np.eye(6)).max() < 0.15
+    for reference, sample in zip(pair.reference, pair.sample, strict=True):
+        # each sample belongs to its own reference: unmoved outside of the ball
+        outside = (pair.transmission == 1) & (pair.valid == 1)
+        assert np.allclose(sample[outside], reference[outside], atol=0.05 * reference.std())
 
 
 def test_first_step_is_the_pair_of_a_single_step(small_setup, small_field):
@@ -429,9 +406,9 @@ def test_rims_outside_the_frame_are_seen_as_far_as_their_fringes_reach():
     rim_um = 32.0 + 12.0  # right of the frame's centre: 12 px outside of the frame
     body = {"shape": "sphere", "x_um": rim_um + 60.0, "y_um": 0.0, "radius_um": 60.0}
     scene = {"geometry": "sphere", "material": "nylon", "bodies": [body]}
-    paths, margin = trace_object(setup, scene)
-    d = refraction.displacement(paths.refraction, setup.effective_distance_m, setup.ray_pitch_m)
-    valid = valid_mask(setup, *d, margin)
+    thickness_m, margin = trace_object(setup, scene)
+    (line,) = refract(setup, thickness_m)
+    valid = valid_mask(setup, line.dx, line.dy, margin)
     assert (valid[32, -12:] == 0).all()
     assert (valid[:, :32] == 1).all()
 
@@ -470,3 +447,85 @@ def test_transmission_is_the_mean_of_what_comes_through(small_setup, small_field
     steep = pair.valid == 0
     assert (pair.transmission[steep] > 1.05 * of_the_mean[steep]).any()
     assert (pair.transmission >= of_the_mean - 1e-6).all()  # Jensen
+
+
+# ---- polychromatic beams ----------------------------------------------------------------------------
+
+LINES = [[22.0, 1.0], [40.0, 2.0]]
+
+
+@pytest.fixture(scope="module")
+def two_lines(small_setup):
+    """A setup of two lines, and its field."""
+    setup = small_setup.with_values(beam__spectrum=LINES, detector__rows=48, detector__columns=48)
+    return setup, simulate_field(setup, seeds.field_rng(0, "training", 0), waves=True)
+
+
+def test_one_line_is_the_monochromatic_run(small_setup):
+    for propagation in ("rays", "waves"):
+        one = simulate(small_setup.with_values(beam__spectrum=[[28.0, 7.0]]), propagation=propagation)
+        mono = simulate(small_setup, propagation=propagation)
+        for name in ARRAYS:
+            assert np.array_equal(getattr(one, name), getattr(mono, name))
+
+
+@pytest.mark.parametrize("propagation", ["rays", "waves"])
+def test_two_lines_are_summed_with_their_weights(two_lines, propagation):
+    setup, field = two_lines
+    assert [len(field.lines), len(setup.lines)] == [2, 2]
+    pair = run(setup, BALL, field, propagation=propagation)
+    parts = []
+    for number, (share, line) in enumerate(setup.lines):
+        # the same sandpaper at one energy alone, drawn anew
+        alone = simulate_field(line, seeds.field_rng(0, "training", 0), waves=True)
+        assert np.array_equal(alone.intensity, field.lines[number].intensity)
+        parts.append((share, run(line, BALL, alone, propagation=propagation)))
+    assert sum(share for share, _ in parts) == pytest.approx(1.0)
+    for name in ("reference", "sample", "transmission"):
+        expected = sum(share * getattr(part, name) for share, part in parts)
+        assert np.allclose(getattr(pair, name), expected, atol=2e-6 if propagation == "rays" else 5e-4)
+    for name in ("dx", "dy"):
+        light = [share * part.transmission for share, part in parts]
+        moved = sum(w * getattr(part, name) for w, (_, part) in zip(light, parts, strict=True))
+        assert np.allclose(getattr(pair, name), moved / sum(light), atol=3e-4)  # at the rim
+        assert np.abs(getattr(pair, name)).max() > 0.1
+
+
+def test_phase_of_a_spectrum_is_that_at_its_effective_energy(two_lines):
+    setup, field = two_lines
+    pair = run(setup, BALL, field)
+    single = setup.with_values(beam__spectrum=(), beam__energy_kev=setup.beam.energy_kev)
+    mono = run(single, BALL, simulate_field(single, seeds.field_rng(0, "training", 0)))
+    assert np.array_equal(pair.phase, mono.phase)
+    # where little is absorbed the labels are its gradient
+    assert np.allclose(pair.dx, mono.dx, atol=3e-3 * np.abs(mono.dx).max())
+    mean = sum(share * refractive_index("nylon", line.beam.energy_kev)[0] for share, line in setup.lines)
+    assert refractive_index("nylon", setup.beam.energy_kev)[0] == pytest.approx(mean, rel=2e-3)
+
+
+def test_an_absorbing_object_hardens_the_label(small_setup, wedge):
+    # behind 20 mm of Al2O3 nothing is left of 22 keV: the label is that of 40 keV
+    setup = small_setup.with_values(beam__spectrum=LINES)
+    scene = {**wedge(9.0, 0.0, middle_m=20e-3), "material": "al2o3"}
+    pair = truth(setup, scene)
+    delta = refractive_index("al2o3", 40.0)[0]
+    assert np.allclose(pair.dx, -2.0 * delta * 9.0 / 9.9e-6, rtol=2e-3)
+    soft = truth(setup, wedge(9.0, 0.0, middle_m=5e-3))
+    assert soft.dx.mean() / (-2.0 * refractive_index("nylon", 40.0)[0] * 9.0 / 9.9e-6) > 1.2
+
+
+def test_the_weight_of_a_line_grows_with_its_energy_in_an_integrating_detector(two_lines):
+    setup, field = two_lines
+    shares = [share for share, _ in setup.lines]
+    energies = [line.beam.energy_kev for _, line in setup.lines]
+    integrating = setup.with_values(detector__integrating=True)
+    weighed = [share for share, _ in integrating.lines]
+    assert weighed[1] / weighed[0] == pytest.approx(shares[1] / shares[0] * energies[1] / energies[0])
+    reference = run(integrating, EMPTY, simulate_field(integrating, seeds.field_rng(0, "training", 0)))
+    (place,) = draw_places(field, 1, np.random.default_rng(1))
+    expected = sum(
+        weight * cut(part.intensity, place, (256, 256))
+        for weight, part in zip(weighed, field.lines, strict=True)
+    )
+    image = detector.record(integrating, expected.astype(np.float32), np.random.default_rng(0))
+    assert np.allclose(reference.reference[0], image, atol=1e-5)

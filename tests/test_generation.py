@@ -16,6 +16,7 @@ import pytest
 import specksim
 from specksim import generation
 from specksim.dataset import open_dataset
+from specksim.dataset.checks import find_problems
 from specksim.generation import estimate_seconds, make_plan, run_plan
 from specksim.request import Request
 from specksim.setups import Setup
@@ -149,6 +150,20 @@ def test_mixed_materials_and_geometries_stand_in_the_file(tmp_path):
         assert dataset.column("material").tolist() == ["nylon", "pmma", "al2o3", "nylon"]
         assert dataset.column("geometry").tolist() == ["sphere"] * 4
         assert dataset.column("index").tolist() == [0, 1, 2, 3]
+
+
+def test_waves_change_the_samples_and_nothing_else(seven, tmp_path):
+    path = specksim.generate(tmp_path / "waves.h5", SETUP, n=4, propagation="waves")
+    with open_dataset(path, verify=True) as waves, open_dataset(seven) as rays_:
+        assert waves.request.propagation == "waves"
+        for one, two in zip(waves, rays_[:4], strict=True):
+            assert not np.array_equal(one.sample, two.sample)
+            assert all(
+                np.array_equal(getattr(one, name), getattr(two, name)) for name in FIELDS if name != "sample"
+            )
+        geometry = waves.request.geometry_of(3)
+        assert same_pair(waves[3], specksim.simulate(SETUP, geometry=geometry, index=3, propagation="waves"))
+        assert not [problem for row in range(4) for problem in find_problems(waves, row)]
 
 
 # ---- interrupted runs -------------------------------------------------------------------------------
@@ -390,9 +405,11 @@ def test_a_plan_knows_its_size(tmp_path):
 def test_the_estimate_grows_with_the_work(tmp_path):
     large = Request.create(SETUP.with_values(detector__rows=2048, detector__columns=2048))
     few, many = plan(tmp_path / "x.h5", n=1), make_plan(large, 300, tmp_path / "x.h5")
-    short = estimate_seconds(few.request.setup, few.shards, 1)
-    assert 0 < short < estimate_seconds(large.setup, many.shards, 1)
-    assert estimate_seconds(large.setup, (), 1) == 0
+    short = estimate_seconds(few.request, few.shards, 1)
+    assert 0 < short < estimate_seconds(large, many.shards, 1)
+    waves = plan(tmp_path / "x.h5", n=7, propagation="waves")
+    assert estimate_seconds(waves.request, waves.shards, 1) > 0
+    assert estimate_seconds(large, (), 1) == 0
 
 
 def test_resume_with_another_compression_is_refused(tmp_path):

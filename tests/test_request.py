@@ -33,7 +33,8 @@ def test_mixed_takes_a_material_for_each_round_of_geometries():
 
 
 @pytest.mark.parametrize(
-    "changes", [{}, {"material": "mixed", "split": "validation", "seed": 2**62, "steps": 3}]
+    "changes",
+    [{}, {"material": "mixed", "split": "validation", "seed": 2**62, "steps": 3, "propagation": "waves"}],
 )
 def test_json_gives_the_request_back(changes):
     made = request(**changes)
@@ -66,6 +67,7 @@ def test_equal_requests_do_not_differ():
         ({"split": "evaluation"}, ["split", "evaluation", "training"]),
         ({"seed": 5}, ["seed", "5", "0"]),
         ({"steps": 4}, ["steps", "4", "1"]),
+        ({"propagation": "waves"}, ["propagation", "rays", "waves"]),
     ],
 )
 def test_difference_names_what_differs_and_both_values(changes, words):
@@ -91,8 +93,16 @@ def test_difference_names_the_key_of_the_setup():
         ({"split": "test"}, "split must be one of training, validation, evaluation, got 'test'"),
         ({"seed": -1}, r"seed must be >= 0 and below 2\^63, got -1"),
         ({"steps": 0}, "steps must be >= 1, got 0"),
+        ({"propagation": "light"}, "propagation must be one of rays, waves, got 'light'"),
     ],
 )
 def test_errors_name_rule_and_value(changes, words):
     with pytest.raises(ValueError, match=words):
         request(**changes)
+
+
+def test_waves_that_no_grid_holds_are_refused_at_once():
+    far = SETUP.with_values(propagation__sample_to_detector_m=1000.0)
+    assert Request.create(far).propagation == "rays"
+    with pytest.raises(ValueError, match="waves need a grid of"):
+        Request.create(far, propagation="waves")

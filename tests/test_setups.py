@@ -5,14 +5,16 @@ import math
 import tomllib
 from pathlib import Path
 
+import numpy as np
 import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
+from specksim.materials import refractive_index, wavelength_m
 from specksim.setups import DEFAULT, Beam, Detector, Diffuser, Numerics, Propagation, Setup, presets
 
 DEFAULTS = {
-    "beam": {"energy_kev": 28.0, "source_to_sample_m": math.inf, "source_fwhm_um": 0.0},
+    "beam": {"energy_kev": 28.0, "source_to_sample_m": math.inf, "source_fwhm_um": 0.0, "spectrum": ()},
     "diffuser": {
         "material": "SiC",
         "density_g_cm3": 3.21,
@@ -21,6 +23,10 @@ DEFAULTS = {
         "coverage": 0.7,
         "sheets": 4,
         "diffuser_to_sample_m": 0.0,
+        "binder": "C7H6O@1.25",
+        "binder_fill": 0.0,
+        "backing": "C6H10O5@0.8",
+        "backing_um": 0.0,
     },
     "propagation": {"sample_to_detector_m": 2.0},
     "detector": {
@@ -29,6 +35,13 @@ DEFAULTS = {
         "columns": 256,
         "psf_sigma_px": 0.5,
         "photons_per_pixel": 2000.0,
+        "integrating": False,
+        "dark_counts": 0.0,
+        "read_noise_counts": 0.0,
+        "full_well_counts": math.inf,
+        "gain": 1.0,
+        "offset": 0.0,
+        "bit_depth": 0,
     },
     "numerics": {"oversampling": 4, "wave_pitch_um": 1.25, "pairs_per_field": 75},
 }
@@ -106,18 +119,20 @@ def positive(low: float, high: float) -> st.SearchStrategy[float]:
 
 @st.composite
 def setups(draw: st.DrawFn) -> Setup:
+    energies = draw(st.lists(positive(25.0, 200.0), max_size=5, unique=True))
+    spectrum = [(energy, draw(positive(1e-2, 1e3))) for energy in sorted(energies)]
     source = draw(positive(1e-3, 1e6) | st.just(math.inf))
     upstream = draw(positive(0.0, 100.0))
     assume(upstream < source)
     return Setup(
-        Beam(draw(positive(1.0, 200.0)), source, draw(positive(0.0, 1e4))),
+        Beam(draw(positive(1.0, 200.0)), source, draw(positive(0.0, 1e4)), spectrum),
         Diffuser(
             draw(st.sampled_from(["SiC", "Al2O3", "nylon", "Water, Liquid", "C8H8@1.05"])),
             draw(positive(1e-6, 30.0)),
-            draw(positive(1e-3, 1e4)),
+            draw(positive(1e-3, 1e3)),
             draw(positive(0.0, 1.0)),
             draw(positive(1e-9, 1.0)),
-            draw(st.integers(1, 10**9)),
+            draw(st.integers(1, 10)) if spectrum else draw(st.integers(1, 10**9)),
             upstream,
         ),
         Propagation(draw(positive(1e-9, 1e6))),
@@ -141,7 +156,11 @@ def test_any_setup_survives_toml_without_loss(setup):
 
 @given(setups())
 def test_toml_holds_every_key(setup):
-    assert tomllib.loads(setup.to_toml()) == dataclasses.asdict(setup)
+    keys = dataclasses.asdict(setup)
+    keys["beam"]["spectrum"] = [list(line) for line in setup.beam.spectrum]
+    if setup.beam.spectrum:
+        del keys["beam"]["energy_kev"]  # a comment: it follows from the spectrum
+    assert tomllib.loads(setup.to_toml()) == keys
 
 
 def test_partial_toml_takes_the_rest_from_the_default():
@@ -206,6 +225,116 @@ def test_nothing_can_be_changed(part):
 
 def test_equal_setups_hash_alike():
     assert {Setup(), Setup.load(DEFAULT)} == {Setup()}
+
+
+# ---- spectra ----------------------------------------------------------------------------------------
+
+TWO = [[20.0, 3.0], [30.0, 1.0]]
+
+
+def test_a_monochromatic_beam_has_one_line():
+    setup = Setup()
+    assert setup.lines == ((1.0, setup),)
+
+
+def test_one_line_is_the_monochromatic_beam():
+    setup = Setup().with_values(beam__spectrum=[[28.0, 0.3]])
+    assert setup.beam.energy_kev == 28.0
+    assert setup.lines == ((1.0, Setup()),)
+
+
+def test_shares_are_source_times_diffuser_times_response():
+    setup = Setup().with_values(beam__spectrum=TWO)
+    through = [setup.diffuser.transmission(energy) for energy, _ in TWO]
+    assert 0.75 < through[0] < through[1] < 0.95
+    expected = np.array([3.0 * through[0], 1.0 * through[1]])
+    assert [share for share, _ in setup.lines] == pytest.approx(expected / expected.sum())
+    assert [line.beam.energy_kev for _, line in setup.lines] == [20.0, 30.0]
+    assert all(line.beam.spectrum == () for _, line in setup.lines)
+    integrating = setup.with_values(detector__integrating=True)
+    expected *= [20.0, 30.0]
+    assert [share for share, _ in integrating.lines] == pytest.approx(expected / expected.sum())
+
+
+@pytest.mark.parametrize("material", ["nylon", "pmma", "al2o3", "SiC"])
+def test_delta_at_the_effective_energy_is_its_mean(material):
+    setup = Setup().with_values(beam__spectrum=[[25.0, 1.0], [40.0, 2.0], [60.0, 1.0]])
+    mean = sum(share * refractive_index(material, line.beam.energy_kev)[0] for share, line in setup.lines)
+    assert refractive_index(material, setup.beam.energy_kev)[0] == pytest.approx(mean, rel=2e-3)
+    assert 25 < setup.beam.energy_kev < 60
+
+
+def test_lines_that_hardly_count_are_left_out():
+    setup = Setup().with_values(beam__spectrum=[[5.0, 1e-3], [28.0, 1.0], [40.0, 1e-5]])
+    assert [line.beam.energy_kev for _, line in setup.lines] == [28.0]
+    assert setup.beam.energy_kev == 28.0
+
+
+def test_a_spectrum_that_the_diffuser_stops_is_refused():
+    with pytest.raises(ValueError, match=r"beam\.spectrum: nothing of it comes through the diffuser"):
+        Setup().with_values(beam__spectrum=[[1.0, 1.0]], diffuser__backing_um=5000.0)
+
+
+def test_a_spectrum_is_read_beside_the_file_that_names_it(tmp_path, monkeypatch):
+    (tmp_path / "lines").mkdir()
+    (tmp_path / "lines" / "tube.csv").write_text("energy,weight\n20,3\n30,1\n")
+    path = tmp_path / "mine.toml"
+    path.write_text('[beam]\nspectrum = "lines/tube.csv"\n')
+    setup = Setup.load(path)
+    assert setup == Setup().with_values(beam__spectrum=TWO)
+    # what is written back needs no other file
+    assert "tube.csv" not in setup.to_toml()
+    assert Setup.from_toml(setup.to_toml()) == setup
+    monkeypatch.chdir(tmp_path / "lines")
+    assert Setup().with_assignments(("beam.spectrum=tube.csv",)) == setup
+    assert setup.with_assignments(("beam.spectrum=[]", "beam.energy_kev=28")) == Setup()
+
+
+def test_text_from_a_data_set_reads_no_file(tmp_path):
+    (tmp_path / "tube.csv").write_text("20,3\n")
+    with pytest.raises(ValueError, match=r"names a file, '.*tube\.csv', where only a list is taken"):
+        Setup.from_toml(f'[beam]\nspectrum = "{tmp_path}/tube.csv"')
+
+
+@pytest.mark.parametrize("text", ["energy_kev = 30\nspectrum = [[20, 1]]", 'spectrum = "none.csv"'])
+def test_energy_and_spectrum_exclude_each_other_and_a_missing_file_is_named(tmp_path, text):
+    path = tmp_path / "mine.toml"
+    path.write_text(f"[beam]\n{text}\n")
+    with pytest.raises((ValueError, FileNotFoundError), match=r"exclude each other|none\.csv"):
+        Setup.load(path)
+    with pytest.raises(ValueError, match="exclude each other"):
+        Setup().with_values(beam__spectrum=TWO).with_values(beam__energy_kev=20.0)
+
+
+# ---- diffuser ---------------------------------------------------------------------------------------
+
+
+def test_a_binder_takes_its_share_off_the_grains():
+    bare, sunk = Setup().diffuser, Setup().with_values(diffuser__binder_fill=0.4).diffuser
+    grain, binder = bare.refractive_index(28.0), refractive_index("C7H6O@1.25", 28.0)
+    assert grain == refractive_index("SiC", 28.0, 3.21)
+    assert sunk.refractive_index(28.0) == pytest.approx(
+        [g - 0.4 * b for g, b in zip(grain, binder, strict=True)]
+    )
+
+
+def test_binder_and_backing_attenuate_evenly():
+    diffuser = Setup().with_values(diffuser__backing_um=200.0, diffuser__sheets=3).diffuser
+    k = Setup().wavenumber_per_m
+    paper = math.exp(-2 * k * refractive_index("C6H10O5@0.8", 28.0)[1] * 3 * 200e-6)
+    bare = Setup().with_values(diffuser__sheets=3).diffuser
+    assert diffuser.transmission(28.0) == pytest.approx(bare.transmission(28.0) * paper)
+    assert paper < 0.99
+
+
+@pytest.mark.parametrize("energy_kev", [10.0, 60.0, 200.0])
+def test_transmission_of_a_sheet_of_spheres(energy_kev):
+    # by quadrature over the area of a sphere's outline
+    diffuser = Setup().with_values(diffuser__sheets=1, diffuser__grain_size_um=100.0).diffuser
+    mu = 4 * math.pi / wavelength_m(energy_kev) * refractive_index("SiC", energy_kev, 3.21)[1]
+    area = (np.arange(100_000) + 0.5) / 100_000
+    mean = np.exp(-mu * 100e-6 * np.sqrt(1 - area)).mean()
+    assert diffuser.transmission(energy_kev) == pytest.approx((1 - 0.35 * (1 - mean)) ** 2, rel=1e-6)
 
 
 # ---- derived geometry -------------------------------------------------------------------------------
@@ -284,6 +413,22 @@ BAD_TOML = {
     "unknown key": ("[detector]\npixel_size = 5", ["detector.pixel_size;", "detector.pixel_size_um"]),
     "unknown section": ("[detectr]\nrows = 64", ["'detectr'", "detector"]),
     "section is no table": ("detector = 3", ["detector", "table", "3"]),
+    "spectrum is no list": ("[beam]\nspectrum = 3", ["beam.spectrum", "list of [energy", "3"]),
+    "line is no pair": ("[beam]\nspectrum = [[20]]", ["beam.spectrum", "[20]"]),
+    "line is no number": ('[beam]\nspectrum = [["a", 1]]', ["beam.spectrum", "['a', 1]"]),
+    "negative weight": ("[beam]\nspectrum = [[20, -1]]", ["beam.spectrum", ">= 0", "-1"]),
+    "weight nan": ("[beam]\nspectrum = [[20, nan]]", ["beam.spectrum", ">= 0 and finite", "nan"]),
+    "no weight": ("[beam]\nspectrum = [[20, 0]]", ["beam.spectrum", "> 0", "none"]),
+    "energy out of range": ("[beam]\nspectrum = [[0.5, 1]]", ["beam.spectrum", "1..200 keV", "0.5"]),
+    "energies fall": ("[beam]\nspectrum = [[30, 1], [20, 1]]", ["beam.spectrum", "rise", "20 keV"]),
+    "number for bool": ("[detector]\nintegrating = 1", ["detector.integrating", "true or false", "1"]),
+    "bits": ("[detector]\nbit_depth = 33", ["detector.bit_depth", "<= 32", "33"]),
+    "electronics without photons": (
+        "[detector]\nphotons_per_pixel = inf\nread_noise_counts = 2",
+        ["detector.read_noise_counts", "photons_per_pixel to be finite", "2.0 and inf"],
+    ),
+    "unknown binder": ('[diffuser]\nbinder = "glue"', ["diffuser.binder", "'glue'"]),
+    "binder without density": ('[diffuser]\nbinder = "C7H6O"', ["diffuser.binder", "density"]),
     "string for number": ('[beam]\nenergy_kev = "28"', ["beam.energy_kev", "number", "'28'"]),
     "bool for number": ("[beam]\nenergy_kev = true", ["beam.energy_kev", "number", "True"]),
     "bool for integer": ("[diffuser]\nsheets = true", ["diffuser.sheets", "integer", "True"]),

@@ -19,6 +19,7 @@ _COMMANDS = {
     "assess": "Tell how good a speckle pattern is.",
     "materials": "Print the optical constants of materials.",
     "setups": "List the setups, or print one as TOML.",
+    "tune": "Find the number of sheets of sandpaper for some visibility.",
 }
 
 

@@ -1,7 +1,7 @@
 """What must hold for every pair of a data set, whatever it shows."""
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import numpy as np
@@ -9,6 +9,7 @@ from scipy import ndimage
 
 from specksim.dataset import schema
 from specksim.dataset.reader import SpeckleDataset
+from specksim.detector import noise_variance, photon_counts
 from specksim.forward import SpecklePair
 from specksim.materials import refractive_index
 from specksim.request import Request
@@ -96,15 +97,15 @@ def _wrong_light(pair: SpecklePair, setup: Setup) -> Iterator[str]:
     photons = setup.detector.photons_per_pixel
     scale = 1.0 if math.isinf(photons) else photons
     noise = 0.0 if math.isinf(photons) else 6 / math.sqrt(scale * pair.reference[0].size)
-    mean = float(pair.reference.mean()) / scale
+    reference, sample = (photon_counts(image, setup) for image in (pair.reference, pair.sample))
+    mean = float(reference.mean()) / scale
     if not 0.2 - noise < mean < 5 + noise:
         yield f"reference: mean {mean * scale:.4g} is far from the setup's {scale:.4g}"
-    expected = float(np.mean(pair.reference * pair.transmission, dtype=np.float64)) / scale
+    expected = float(np.mean(reference * pair.transmission)) / scale
     thrown = max(float(np.abs(pair.dx).max()), float(np.abs(pair.dy).max())) / min(pair.dx.shape)
-    if thrown < 0.03 and abs(float(pair.sample.mean()) / scale - expected) > 0.2 * expected + 2 * noise:
+    if thrown < 0.03 and abs(float(sample.mean()) / scale - expected) > 0.2 * expected + 2 * noise:
         yield (
-            f"sample: mean {pair.sample.mean():.4g} is far from transmission × reference, "
-            f"{expected * scale:.4g}"
+            f"sample: mean {sample.mean():.4g} is far from transmission × reference, {expected * scale:.4g}"
         )
 
 
@@ -115,7 +116,7 @@ def _wrong_motion(pair: SpecklePair, setup: Setup) -> Iterator[str]:
     is looked at where displacements are small, if noise leaves it certain. Absorption that varies within the
     blur σ moves the speckle too, by σ² ∇ln t: where that matters nothing is said.
     """
-    reference, sample = (images.mean(axis=0, dtype=np.float64) for images in (pair.reference, pair.sample))
+    reference, sample = (photon_counts(images, setup).mean(0) for images in (pair.reference, pair.sample))
     variance = setup.blur_px**2 + 1 / 12
     light = reference * pair.transmission
     change = -np.gradient(light * pair.dx, axis=1) - np.gradient(light * pair.dy, axis=0)
@@ -127,7 +128,8 @@ def _wrong_motion(pair: SpecklePair, setup: Setup) -> Iterator[str]:
     if math.isinf(setup.detector.photons_per_pixel):
         noise = noise_power = 0.0
     else:
-        noise = float(np.sqrt(np.sum((change**2 * (sample + light))[where]) / len(pair.reference)))
+        variance_of_both = sample + light + 2 * noise_variance(0.0, setup)
+        noise = float(np.sqrt(np.sum((change**2 * variance_of_both)[where]) / len(pair.reference)))
         noise_power = float(np.sum((0.5 * shift**2 * light)[where])) / len(pair.reference)
     if power < 20 * max(noise, noise_power, 1e-12):
         return
@@ -143,7 +145,11 @@ def _wrong_gradient(pair: SpecklePair, setup: Setup) -> Iterator[str]:
     the mean of the labels: the two differ by less than 1/8 of the gradient's variation there. Twice that
     is allowed, and over a large part of the frame where it is steady they must agree within 10 %.
     """
-    scale = setup.effective_distance_m / (setup.wavenumber_per_m * setup.object_pixel_m**2)
+    scale: Any = setup.effective_distance_m / (setup.wavenumber_per_m * setup.object_pixel_m**2)
+    if setup.beam.spectrum:
+        if not _one_material(pair.scene):
+            return
+        scale = scale * _hardening(pair, setup)
     smooth = ndimage.minimum_filter(pair.valid, 3).astype(bool)
     for name, axis in (("dy", 0), ("dx", 1)):
         label = getattr(pair, name).astype(np.float64)
@@ -171,18 +177,38 @@ def _variation(values: np.ndarray, size: int) -> np.ndarray:
 
 
 def _wrong_attenuation(pair: SpecklePair, setup: Setup) -> Iterator[str]:
-    """ln t = (2β/δ) φ, where all of the scene is of one material."""
-    bodies = pair.scene.get("bodies")
-    one_material = isinstance(bodies, list) and all(
-        isinstance(body, dict) and body.get("material") is None for body in bodies
-    )
-    if not one_material:
+    """t = Σ w exp(−2kβT) with T = −φ/kδ, where all of the scene is of one material."""
+    if not _one_material(pair.scene):
         return
-    delta, beta = refractive_index(pair.scene["material"], setup.beam.energy_kev)
-    logarithm = 2 * beta / delta * pair.phase.astype(np.float64)
+    through = sum(weight * t for weight, t, _ in _lines_behind(pair, setup))
+    logarithm = np.log(np.maximum(through, 1e-300))
     where = (pair.valid == 1) & (logarithm > -60)  # single precision holds no less than exp(-87)
     stray = np.abs(np.log(np.maximum(pair.transmission, 1e-35)) - logarithm)
     # the mean of t over a pixel is not exp of the mean of ln t: by Hoeffding's lemma, range² / 8 at most
     excess = (stray - _variation(logarithm, 3) ** 2 / 8)[where].max(initial=0.0)
     if excess > _ROUNDING_LOG:
         yield f"transmission: ln t strays from (2β/δ) φ by {excess:.3g} more than it may"
+
+
+def _one_material(scene: Mapping[str, Any]) -> bool:
+    bodies = scene.get("bodies")
+    return isinstance(bodies, list) and all(
+        isinstance(body, dict) and body.get("material") is None for body in bodies
+    )
+
+
+def _lines_behind(pair: SpecklePair, setup: Setup) -> Iterator[tuple[float, np.ndarray, float]]:
+    """Weight, transmission and δ of each line behind an object of one material, from its phase."""
+    delta, _ = refractive_index(pair.scene["material"], setup.beam.energy_kev)
+    thickness_m = pair.phase.astype(np.float64) / (-setup.wavenumber_per_m * delta)
+    for weight, line in setup.lines:
+        delta, beta = refractive_index(pair.scene["material"], line.beam.energy_kev)
+        yield weight, np.exp(-2 * line.wavenumber_per_m * beta * thickness_m), delta
+
+
+def _hardening(pair: SpecklePair, setup: Setup) -> np.ndarray:
+    """Mean of δ over what comes through an object, over δ at the effective energy."""
+    lines = list(_lines_behind(pair, setup))
+    light = np.sum([weight * t for weight, t, _ in lines], axis=0)
+    refracted = np.sum([weight * t * delta for weight, t, delta in lines], axis=0)
+    return refracted / light / refractive_index(pair.scene["material"], setup.beam.energy_kev)[0]

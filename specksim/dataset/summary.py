@@ -7,6 +7,8 @@ import numpy as np
 
 from specksim.assessment import speckle_size_px, visibility
 from specksim.dataset.reader import SpeckleDataset
+from specksim.detector import noise_variance, photon_counts, saturation_level
+from specksim.setups import Setup
 
 _LOOKED_AT = 32
 
@@ -74,7 +76,9 @@ def summarise(dataset: SpeckleDataset) -> dict[str, str]:
         "materials": _tally(dataset.column("material")),
         "geometries": _tally(dataset.column("geometry")),
         "split, seed": f"{request.split}, {request.seed}",
-        "reference mean": f"{found.mean:.4g} {'(relative)' if relative else 'counts'}",
+        "propagation": request.propagation,
+        "beam": _beam(setup),
+        "reference mean": f"{found.mean:.4g} {'(relative)' if relative else 'photons'}",
         "speckle visibility": f"{found.visibility:.3f} (standard deviation / mean, without noise)",
         "speckle width": (
             f"{found.width_y:.2f} × {found.width_x:.2f} px (FWHM of the autocorrelation, y × x)"
@@ -84,6 +88,7 @@ def summarise(dataset: SpeckleDataset) -> dict[str, str]:
             f"where there is an object, {100 * found.moved:.0f} % of all pixels"
         ),
         "valid pixels": f"{100 * found.valid:.1f} %",
+        "saturated pixels": _saturated(dataset, evenly(len(dataset), _LOOKED_AT)),
         "optical constants": "; ".join(
             f"{name}: δ {delta:.4e}, β {beta:.4e}"
             for name, delta, beta in zip(
@@ -104,14 +109,32 @@ def evenly(length: int, most: int) -> list[int]:
 
 def reference_photons(dataset: SpeckleDataset, row: int) -> tuple[np.ndarray, float]:
     """First reference of a pair in photons (or relative, without noise), and the variance of its noise."""
-    reference = dataset.read("reference", row)[0]
-    return reference, 0.0 if reference.dtype == np.float32 else float(reference.mean())
+    setup = dataset.request.setup
+    photons = photon_counts(dataset.read("reference", row)[0], setup)
+    return photons, noise_variance(float(photons.mean()), setup)
 
 
 def _speckle(dataset: SpeckleDataset, row: int) -> tuple[float, float, float, float]:
     """Mean, visibility and size along y and x of a reference; noise taken off."""
     photons, noise = reference_photons(dataset, row)
     return (float(photons.mean()), visibility(photons, noise), *speckle_size_px(photons, noise))
+
+
+def _beam(setup: Setup) -> str:
+    """Energy of the beam, in words."""
+    energy = f"{setup.beam.energy_kev:.4g} keV"
+    lines = len(setup.beam.spectrum)
+    return f"{lines} lines, effective energy {energy}" if lines else energy
+
+
+def _saturated(dataset: SpeckleDataset, rows: list[int]) -> str:
+    """Share of saturated pixels of both images of some pairs."""
+    level = saturation_level(dataset.request.setup)
+    if level is None:
+        return "none: the detector has no limit"
+    images = [dataset.read(name, row) for row in rows for name in ("reference", "sample")]
+    full, pixels = (sum(int(np.sum(image >= low)) for image in images) for low in (level, 0))
+    return f"{full} of {pixels} ({100 * full / pixels:.2g} %), at a grey value of {level}"
 
 
 def _tally(names: np.ndarray) -> str:

@@ -153,6 +153,8 @@ def _write_setup(group: h5py.Group, request: Request) -> None:
     )
     group["materials"] = np.array(names, h5py.string_dtype("utf-8"))
     group["delta"], group["beta"] = np.array(constants).T
+    group["energy_kev"] = setup.beam.energy_kev
+    group["energy_kev"].attrs["units"] = "keV"
 
 
 def write_images(file: h5py.File, row: int, pair: SpecklePair) -> dict[str, Any]:

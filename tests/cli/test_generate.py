@@ -49,6 +49,7 @@ def test_the_command_makes_what_the_library_makes(cli, tmp_path, tiny):
 def test_every_option_reaches_the_request(cli, tmp_path):
     words = ["--material", "C8H8", "--density", 1.05, "--geometry", "sphere", "--geometry", "fiber"]
     words += ["--setup", "i12-53kev", "--photons", 500, "--seed", 7, "--split", "evaluation", "--steps", 2]
+    words += ["--propagation", "waves"]
     words += ["--compression", "gzip", "--workers", 1]
     done = cli("generate", "--n", 2, *words, *SETS, "-o", tmp_path / "x.h5")
     assert done.status == 0, done.err
@@ -57,6 +58,7 @@ def test_every_option_reaches_the_request(cli, tmp_path):
     assert request.materials == ("C8H8@1.05",)
     assert request.geometries == ("sphere", "fiber")
     assert (request.seed, request.split, request.steps) == (7, "evaluation", 2)
+    assert request.propagation == "waves"
     assert request.setup.beam.energy_kev == 53.0
     assert request.setup.detector.photons_per_pixel == 500.0
 
@@ -158,6 +160,7 @@ def test_bad_input_is_one_line_and_writes_nothing(words, parts, cli, tmp_path, m
         ["--seed", "-1"],
         ["--split", "test"],
         ["--compression", "zip"],
+        ["--propagation", "light"],
         ["--photons", "many"],
         ["--photon", "many"],
         ["--resume", "--overwrite"],

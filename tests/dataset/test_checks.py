@@ -207,3 +207,24 @@ def test_scenes_are_plain_json(tiny):
     with open_dataset(tiny) as dataset:
         for pair in dataset:
             assert json.loads(json.dumps(pair.scene)) == pair.scene
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        {"beam__spectrum": [[22.0, 1.0], [30.0, 2.0], [45.0, 1.0]]},
+        {"detector__offset": 200.0, "detector__gain": 0.5, "detector__read_noise_counts": 8.0},
+    ],
+    ids=["spectrum", "camera"],
+)
+def test_spectra_and_cameras_pass_and_their_faults_are_found(values):
+    setup = Setup().with_values(detector__rows=64, detector__columns=64, **values)
+    request = Request.create(setup, material="al2o3", geometries=("fiber",))
+    pair = simulate(setup, material="al2o3", geometry="fiber", seed=2)
+    assert list(wrong_physics(pair, request)) == []
+    faults = {"dx": pair.dx + np.float32(0.05), "transmission": np.float32(0.98) * pair.transmission}
+    for name, values in faults.items():
+        faulty = dataclasses.replace(pair, **{name: values})
+        assert [problem.partition(":")[0] for problem in wrong_physics(faulty, request)] == [name]
+    swapped = dataclasses.replace(pair, dx=-pair.dx, dy=-pair.dy, phase=-pair.phase)
+    assert "phase: " in "".join(wrong_physics(swapped, request))

@@ -10,7 +10,6 @@ from scipy.spatial.transform import Rotation
 from specksim import phantoms, tracing
 from specksim.grid import Grid
 from specksim.materials import refractive_index
-from specksim.optics import refraction
 from specksim.phantoms import draws, training
 
 SEEDS = range(15)
@@ -26,10 +25,10 @@ def draw(geometry, setup, seed, material="nylon"):
 def test_every_draw_displaces_a_twentieth_of_the_frame(small_setup, geometry, shape):
     setup = small_setup.with_values(detector__rows=shape[0], detector__columns=shape[1])
     for seed in SEEDS:
-        paths = tracing.optical_paths(setup, draw(geometry, setup, seed), 0)
-        dx, dy = refraction.displacement(paths.refraction, setup.effective_distance_m, setup.ray_pitch_m)
+        thickness_m = phantoms.thickness(draw(geometry, setup, seed), setup.ray_nodes(0))
+        (line,) = tracing.refract(setup, thickness_m)
         n = setup.numerics.oversampling
-        dx, dy = (d.reshape(shape[0], n, shape[1], n).mean((1, 3)) / n for d in (dx, dy))
+        dx, dy = (d.reshape(shape[0], n, shape[1], n).mean((1, 3)) / n for d in (line.dx, line.dy))
         shift = np.hypot(dx, dy)
         delta, _ = refractive_index("nylon", 28.0)
         slope = shift * setup.object_pixel_m / (setup.effective_distance_m * delta)

@@ -188,6 +188,32 @@ def test_simulated_pairs_move_as_their_label_says():
     assert not ripple["dy"].any()
 
 
+def test_a_spectrum_is_seen_by_the_trainer():
+    from specksim.forward import simulate_pair
+    from specksim.sandpaper import simulate_field
+    from specksim_train.simulation import simulate_training_pair
+
+    setup = Setup().with_values(
+        detector__rows=48,
+        detector__columns=48,
+        detector__photons_per_pixel=float("inf"),
+        beam__spectrum=[[22.0, 1.0], [40.0, 2.0]],
+    )
+    field = simulate_field(setup, np.random.default_rng(0))
+    body = {"shape": "sphere", "x_um": 10.0, "y_um": -20.0, "radius_um": 150.0}
+    scene = {"geometry": "sphere", "material": "al2o3", "bodies": [body]}
+
+    def rngs():
+        return np.random.default_rng(1), np.random.default_rng(2)
+
+    trained = simulate_training_pair(setup, scene, SmoothField(), field, *rngs())
+    pair = simulate_pair(setup, scene, field, *rngs())
+    assert np.array_equal(trained["sample"], pair.sample[0])
+    assert np.array_equal(trained["dx"], pair.dx)
+    drifting = simulate_training_pair(setup, scene, SmoothField((0.5, 0.0)), field, *rngs())
+    assert drifting["dx"] == pytest.approx(pair.dx + 0.5, abs=1e-4)
+
+
 @pytest.mark.slow
 def test_the_number_of_workers_does_not_matter():
     batches = []
