@@ -1,0 +1,138 @@
+"""What the window-based trackers share: from images to a `Retrieval` on the reference's grid."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+from scipy import ndimage
+
+from specksim.retrieval.alignment import agreement, area_ratio
+from specksim.retrieval.inputs import speckle_images
+from specksim.retrieval.integration import integrate_phase
+from specksim.retrieval.result import Retrieval
+from specksim.retrieval.splines import spline_coefficients, to_reference_grid
+from specksim.retrieval.windows import ERROR_X, ERROR_Y, GAIN, MEAN, SOLVED, fit_windows
+from specksim.setups import Setup
+
+SMOOTHING_PX = 0.7
+"""Gaussian (sigma) by which both images are smoothed first. A detector's pixels alias the finest of the speckle,
+which then moves the wrong way: smoothing takes two thirds of the bias that this leaves, and costs less
+than it gains down to some hundred photons a pixel (`benchmarks/trackers.py`)."""
+
+Start = Callable[[np.ndarray, np.ndarray], tuple[np.ndarray, np.ndarray]]
+"""(reference, sample) to the rough displacement (2, H, W) on the sample's grid and where it is good."""
+
+
+@dataclass(frozen=True)
+class Images:
+    """A pair made ready for matching; see `speckle_images`."""
+
+    reference: np.ndarray
+    sample: np.ndarray
+    live: np.ndarray
+    noise_factor: float  # by which smoothing has lowered the residual more than the errors
+
+
+def prepare(reference: np.ndarray, sample: np.ndarray, method: str, least: int = 1) -> Images:
+    """Check and smooth the images; errors as `speckle_images`."""
+    reference, sample, live = speckle_images(reference, sample, method, least)
+    smoothed = _smoothed(reference)
+    factor = _noise_factor(smoothed[0])
+    return Images(smoothed, _smoothed(sample), live, factor)
+
+
+def _smoothed(images: np.ndarray) -> np.ndarray:
+    sigma = (0.0,) * (images.ndim - 2) + (SMOOTHING_PX, SMOOTHING_PX)
+    return ndimage.gaussian_filter(images, sigma, mode="mirror")
+
+
+def _noise_factor(reference: np.ndarray) -> float:
+    """Standard error with correlated noise over that with white noise of the same variance.
+
+    The noise of Σ g n, n smoothed by h, is that of Σ (h∗g) n with n white, whose variance is larger by 1/Σh².
+    """
+    impulse = np.zeros((15, 15), np.float32)
+    impulse[7, 7] = 1.0
+
+    def slope(image: np.ndarray) -> float:
+        return float(np.mean(np.diff(image, axis=0) ** 2) + np.mean(np.diff(image, axis=1) ** 2))
+
+    kept = float((_smoothed(impulse) ** 2).sum())
+    return float(np.sqrt(slope(_smoothed(reference)) / slope(reference) / kept))
+
+
+def track(
+    images: Images, start: Start, taps: np.ndarray, *, fits: int, zero_mean: bool, workers: int
+) -> np.ndarray:
+    """Maps of `fit_windows`, called `fits` times, on the reference's grid, from a rough displacement.
+
+    Where `start` is not good, that of the nearest good pixel is taken instead; where the equations cannot be
+    solved, the result of the nearest pixel where they can. SOLVED is 0 in both cases.
+    """
+    shift, good = start(images.reference, images.sample)
+    shift = _filled(shift, good)
+    coefficients = spline_coefficients(images.reference)
+    for _ in range(fits):
+        fitted = fit_windows(
+            coefficients, images.sample, images.live, shift, taps, zero_mean=zero_mean, workers=workers
+        )
+        shift = fitted[:2]
+    solved = fitted[SOLVED] > 0
+    fitted = _filled(fitted, solved)
+    fitted[SOLVED] = solved & good
+    return to_reference_grid(fitted)
+
+
+def _filled(maps: np.ndarray, good: np.ndarray) -> np.ndarray:
+    """Maps with the values of the nearest good pixel where they are not good; 0 if none is."""
+    if good.all():
+        return maps
+    if not good.any():
+        return np.zeros_like(maps)
+    nearest = ndimage.distance_transform_edt(~good, return_distances=False, return_indices=True)
+    return maps[:, *nearest]
+
+
+def tracked(
+    images: Images,
+    maps: np.ndarray,
+    *,
+    method: str,
+    window: int,
+    setup: Setup | None,
+    visibility: bool,
+    parameters: dict[str, Any],
+) -> Retrieval:
+    """A `Retrieval` of the maps of `track`.
+
+    `visibility` says that the gain is T·D and a dark field can be given. The transmission is the found
+    T = t/|det(I + ∇d)|, with the spreading of the light taken off.
+    """
+    dx, dy = maps[:2]
+    trust = (maps[SOLVED] > 0.5) * ndimage.uniform_filter(images.live.astype(np.float32), window, mode="nearest")
+    mean, gain = maps[MEAN], maps[GAIN]
+    result = Retrieval(
+        dx,
+        dy,
+        agreement(images.reference, images.sample, dx, dy, window // 2) * trust,
+        transmission=np.maximum(mean * area_ratio(dx, dy), 0.0),
+        dark_field=_ratio(gain, mean) if visibility else None,
+        dx_error=np.maximum(maps[ERROR_X], 0.0) * np.float32(images.noise_factor),
+        dy_error=np.maximum(maps[ERROR_Y], 0.0) * np.float32(images.noise_factor),
+        method=method,
+        parameters={"exposures": len(images.reference), "window_px": window, **parameters},
+    )
+    return with_phase(result, setup)
+
+
+def _ratio(first: np.ndarray, second: np.ndarray) -> np.ndarray:
+    return np.divide(first, second, out=np.zeros_like(first), where=second > 0)
+
+
+def with_phase(result: Retrieval, setup: Setup | None) -> Retrieval:
+    """The same with the phase that the displacement integrates to, weighted by quality, if there is a setup."""
+    if setup is None or not (result.quality > 0).any():
+        return result
+    phase = integrate_phase(result.dx, result.dy, setup, weights=result.quality)
+    return replace(result, phase=phase.astype(np.float32))
