@@ -1,7 +1,5 @@
 """What every retrieval asks of its images before it starts."""
 
-import math
-
 import numpy as np
 from scipy import ndimage
 
@@ -9,7 +7,7 @@ FEWEST_COUNTS = 20.0
 """Mean below which a pixel of an image of whole numbers may be 0 by chance."""
 
 _CONTRAST = 1e-5  # std/mean below which an image holds nothing but rounding errors
-_SAME_EVIDENCE_PX = 13  # a window of one exposure; more exposures reach as far with a smaller one
+_ONE_EXPOSURE_PX = 13  # the window of one exposure
 
 
 def as_exposures(reference: np.ndarray, sample: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -96,8 +94,8 @@ def choose_window(window: int | None, exposures: int, shape: tuple[int, ...], le
     Parameters
     ----------
     window : int or None
-        What was asked for; None: an odd number next to 13/√K, at least 5, so that a window holds about as
-        many pixels of all exposures together.
+        What was asked for; None: an odd number next to 13/K^¼, at least 5, so that both noise and
+        resolution gain from more exposures.
     exposures : int
         K.
     shape : (int, int)
@@ -111,7 +109,7 @@ def choose_window(window: int | None, exposures: int, shape: tuple[int, ...], le
         If the window is even, smaller than `least`, or larger than the frame.
     """
     if window is None:
-        wanted = max(2 * round((_SAME_EVIDENCE_PX / math.sqrt(exposures) - 1) / 2) + 1, 5, least)
+        wanted = max(2 * round((_ONE_EXPOSURE_PX / exposures**0.25 - 1) / 2) + 1, 5, least)
         window = min(wanted, 2 * ((min(shape) - 1) // 2) + 1)
     if window % 2 == 0 or window < least:
         raise ValueError(f"window must be an odd number >= {least}, got {window}")

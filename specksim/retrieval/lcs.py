@@ -35,7 +35,7 @@ def lcs(
     setup : Setup, optional
         With it the phase is integrated.
     window : int, optional
-        Side of the Hamming window over which the equation is solved, pixels, odd. Default: about 13/√K, at
+        Side of the Hamming window over which the equation is solved, pixels, odd. Default: about 13/K^¼, at
         least 5. 1: pixel by pixel, as published, for which K must be >= 3.
     max_shift : int
         Largest displacement along each axis that must be found, pixels: sets the levels of the pyramid.

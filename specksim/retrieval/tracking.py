@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from scipy import ndimage
 
-from specksim.retrieval.alignment import agreement, area_ratio
+from specksim.retrieval.alignment import agreement
 from specksim.retrieval.inputs import speckle_images
 from specksim.retrieval.integration import integrate_phase
 from specksim.retrieval.result import Retrieval
@@ -106,8 +106,8 @@ def tracked(
 ) -> Retrieval:
     """A `Retrieval` of the maps of `track`.
 
-    `visibility` says that the gain is T·D and a dark field can be given. The transmission is the found
-    T = t/|det(I + ∇d)|, with the spreading of the light taken off.
+    `visibility` says that the gain is T·D and a dark field can be given. The transmission is T as found, t over
+    |det(I + ∇d)|: multiplied by that determinant of the found d it would be further from t, for its noise.
     """
     dx, dy = maps[:2]
     trust = (maps[SOLVED] > 0.5) * ndimage.uniform_filter(images.live.astype(np.float32), window, mode="nearest")
@@ -116,7 +116,7 @@ def tracked(
         dx,
         dy,
         agreement(images.reference, images.sample, dx, dy, window // 2) * trust,
-        transmission=np.maximum(mean * area_ratio(dx, dy), 0.0),
+        transmission=np.maximum(mean, 0.0),
         dark_field=_ratio(gain, mean) if visibility else None,
         dx_error=np.maximum(maps[ERROR_X], 0.0) * np.float32(images.noise_factor),
         dy_error=np.maximum(maps[ERROR_Y], 0.0) * np.float32(images.noise_factor),

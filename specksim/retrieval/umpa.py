@@ -31,7 +31,7 @@ def umpa(
     setup : Setup, optional
         With it the phase is integrated.
     window : int, optional
-        Side of the Hamming window, pixels, odd, >= 3. Default: about 13/√K, at least 5.
+        Side of the Hamming window, pixels, odd, >= 3. Default: about 13/K^¼, at least 5.
     max_shift : int
         Largest displacement along each axis, pixels. Every whole-pixel shift in the square is tried.
     dark_field : bool

@@ -30,7 +30,7 @@ def xst(
     setup : Setup, optional
         With it the phase is integrated.
     window : int, optional
-        Side of the square, evenly weighted window, pixels, odd, >= 3. Default: about 13/√K, at least 5.
+        Side of the square, evenly weighted window, pixels, odd, >= 3. Default: about 13/K^¼, at least 5.
     max_shift : int
         Largest displacement along each axis, pixels.
     workers : int
