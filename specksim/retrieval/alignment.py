@@ -157,7 +157,7 @@ def _left_frame(dx: np.ndarray, dy: np.ndarray, border_px: int) -> np.ndarray:
     """Within `border_px` of the border and of where x + d(x) lies outside of the frame."""
     height, width = dx.shape
     rows, columns = np.arange(height)[:, None] + dy, np.arange(width)[None, :] + dx
-    outside = (rows < 0) | (rows > height - 1) | (columns < 0) | (columns > width - 1)
+    outside = (rows < -0.5) | (rows > height - 0.5) | (columns < -0.5) | (columns > width - 0.5)
     # what lies beyond the frame counts as outside, too
     near: np.ndarray = ndimage.maximum_filter(outside, 2 * border_px + 1, mode="constant", cval=True)
     return near

@@ -35,7 +35,7 @@ def as_exposures(reference: np.ndarray, sample: np.ndarray) -> tuple[np.ndarray,
             raise ValueError(f"{name} must hold numbers, got {image.dtype}")
         if not (np.isfinite(image).all() and image.min() >= 0 and image.max() > 0):
             raise ValueError(f"{name} must be finite, >= 0 and not all 0")
-    taken = [image.astype(np.float32) for image in images.values()]
+    taken = [image.astype(np.float32, order="C") for image in images.values()]
     return (taken[0], taken[1]) if taken[0].ndim == 3 else (taken[0][None], taken[1][None])
 
 
@@ -77,7 +77,7 @@ def speckle_images(
     reference, sample = reference * scale, sample * scale
     if not live.all():
         nearest = ndimage.distance_transform_edt(~live, return_distances=False, return_indices=True)
-        reference, sample = (images[:, *nearest] for images in (reference, sample))
+        reference, sample = (np.ascontiguousarray(images[:, *nearest]) for images in (reference, sample))
     return reference, sample, live
 
 

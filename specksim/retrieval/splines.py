@@ -21,7 +21,7 @@ def spline_coefficients(images: np.ndarray) -> np.ndarray:
 
 
 @kernel
-def spline_weights(fraction):
+def _spline_weights(fraction):
     """Weights of the four coefficients around a place, `fraction` behind the second of them."""
     one, half, sixth = np.float32(1.0), np.float32(0.5), np.float32(1.0 / 6.0)
     third, u = np.float32(2.0 / 3.0), np.float32(fraction)
@@ -42,15 +42,18 @@ def _slope_weights(fraction):
 
 
 @kernel
-def spline_at(coefficients, y, x):
-    """Value of a spline at a place of the frame, and its derivatives along rows and columns."""
-    row, column = int(np.floor(y)), int(np.floor(x))
-    x0, x1, x2, x3 = spline_weights(x - column)
-    s0, s1, s2, s3 = _slope_weights(x - column)
-    y0, y1, y2, y3 = spline_weights(y - row)
-    t0, t1, t2, t3 = _slope_weights(y - row)
-    row += MARGIN - 1
-    column += MARGIN - 1
+def spline_at(coefficients, row, column, y, x):
+    """Value of a spline at row + y, column + x in the frame, and its derivatives along rows and columns.
+
+    The pixel and the shift from it are given apart: their sum in single precision would be rounded.
+    """
+    down, right = int(np.floor(y)), int(np.floor(x))
+    x0, x1, x2, x3 = _spline_weights(x - right)
+    s0, s1, s2, s3 = _slope_weights(x - right)
+    y0, y1, y2, y3 = _spline_weights(y - down)
+    t0, t1, t2, t3 = _slope_weights(y - down)
+    row += down + MARGIN - 1
+    column += right + MARGIN - 1
     value = along_rows = along_columns = np.float32(0.0)
     for k, weight, slope in ((0, y0, t0), (1, y1, t1), (2, y2, t2), (3, y3, t3)):
         a, b = coefficients[row + k, column], coefficients[row + k, column + 1]
@@ -83,6 +86,7 @@ def to_reference_grid(maps: np.ndarray) -> np.ndarray:
     own length from pixel to pixel, as it must for the pattern not to fold. In between pixels the maps are
     interpolated with Keys' cubic, which reaches no further than two pixels: what is flagged stays where it is.
     """
+    maps = np.ascontiguousarray(maps)
     padded = np.pad(maps, ((0, 0), (MARGIN, MARGIN), (MARGIN, MARGIN)), mode="edge")
     arrived = np.empty_like(maps)
     _carry(padded, arrived)

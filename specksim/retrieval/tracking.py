@@ -20,6 +20,8 @@ SMOOTHING_PX = 0.7
 which then moves the wrong way: smoothing takes two thirds of the bias that this leaves, and costs less
 than it gains down to some hundred photons a pixel (`benchmarks/trackers.py`)."""
 
+_LEAST_BORDER_PX = 3  # as far as smoothing and interpolation reach
+
 Start = Callable[[np.ndarray, np.ndarray], tuple[np.ndarray, np.ndarray]]
 """(reference, sample) to the rough displacement (2, H, W) on the sample's grid and where it is good."""
 
@@ -63,9 +65,12 @@ def _noise_factor(reference: np.ndarray) -> float:
 
 
 def track(
-    images: Images, start: Start, taps: np.ndarray, *, fits: int, zero_mean: bool, workers: int
+    images: Images, start: Start, taps: np.ndarray, *, fits: int, zero_mean: bool, follow_px: float = 0.0, workers: int
 ) -> np.ndarray:
     """Maps of `fit_windows`, called `fits` times, on the reference's grid, from a rough displacement.
+
+    With `follow_px` the displacement follows, within a window, what was found before, smoothed by a Gaussian of
+    that sigma.
 
     Where `start` is not good, that of the nearest good pixel is taken instead; where the equations cannot be
     solved, the result of the nearest pixel where they can. SOLVED is 0 in both cases.
@@ -74,8 +79,17 @@ def track(
     shift = _filled(shift, good)
     coefficients = spline_coefficients(images.reference)
     for _ in range(fits):
+        if follow_px:
+            shift = ndimage.gaussian_filter(shift, (0, follow_px, follow_px), mode="nearest", truncate=2.5)
         fitted = fit_windows(
-            coefficients, images.sample, images.live, shift, taps, zero_mean=zero_mean, workers=workers
+            coefficients,
+            images.sample,
+            images.live,
+            shift,
+            taps,
+            zero_mean=zero_mean,
+            follow=follow_px > 0,
+            workers=workers,
         )
         shift = fitted[:2]
     solved = fitted[SOLVED] > 0
@@ -91,7 +105,7 @@ def _filled(maps: np.ndarray, good: np.ndarray) -> np.ndarray:
     if not good.any():
         return np.zeros_like(maps)
     nearest = ndimage.distance_transform_edt(~good, return_distances=False, return_indices=True)
-    return maps[:, *nearest]
+    return np.ascontiguousarray(maps[:, *nearest])
 
 
 def tracked(
@@ -115,7 +129,7 @@ def tracked(
     result = Retrieval(
         dx,
         dy,
-        agreement(images.reference, images.sample, dx, dy, window // 2) * trust,
+        agreement(images.reference, images.sample, dx, dy, max(window // 2, _LEAST_BORDER_PX)) * trust,
         transmission=np.maximum(mean, 0.0),
         dark_field=_ratio(gain, mean) if visibility else None,
         dx_error=np.maximum(maps[ERROR_X], 0.0) * np.float32(images.noise_factor),

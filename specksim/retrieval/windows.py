@@ -6,9 +6,11 @@ The sample around a pixel y is taken as T times the reference from where its lig
     sample(y + w) = T · [m + D · (reference(y + w − u) − m)],  m the window's mean (zero-mean)
 
 and linearised around a displacement u₀(y + w) that is known roughly at every pixel, with the reference
-interpolated there (v) and its gradient g: reference(y + w − u) = v + u₀ · g − u · g. As u₀ enters at every
-pixel by itself, the solution depends on it in second order only, and may be taken as the next u₀: neither
-noise nor what the window blurs is sharpened by iterating, as it is by adding up corrections.
+interpolated there (v) and its gradient g. The displacement sought is either one for the whole window, u: then
+reference(y + w − u) = v + u₀ · g − u · g. As u₀ enters at every pixel by itself, the solution depends on it in
+second order only, and may be taken as the next u₀. Or it follows u₀ within the window, with one correction for
+all of it, u₀(y + w) + δ: then reference = v − δ · g, and u(y) = u₀(y) + δ. Where the displacement changes within the
+window this has a several times smaller error, provided that u₀ is smoother than the window's own noise.
 """
 
 from collections.abc import Callable
@@ -22,7 +24,7 @@ from specksim.retrieval.splines import spline_at
 
 _STRIP_ROWS = 64
 _LEAST_DETERMINANT = 1e-6  # of the gradient's 2 × 2 matrix over its squared trace: speckle along one axis only
-_LEAST_GRADIENT = 1e-9  # mean squared gradient, relative to the mean: nothing but rounding errors
+_LEAST_GRADIENT = 1e-7  # mean squared gradient per pixel, relative to the mean: what a spline rings with
 _LEAST_GAIN = 0.05
 _FARTHEST_STEP_PX = 3.0  # beyond, the linearised equations say nothing
 _LAYERS = 7
@@ -56,9 +58,10 @@ def fit_windows(
     taps: np.ndarray,
     *,
     zero_mean: bool,
+    follow: bool = False,
     workers: int = 1,
 ) -> np.ndarray:
-    """Solve both equations of the module's head once around a given displacement.
+    """Solve one of the equations of the module's head once around a given displacement.
 
     Parameters
     ----------
@@ -74,6 +77,8 @@ def fit_windows(
         Weights of the window along each axis, n odd.
     zero_mean : bool
         Which of the two equations; zero-mean leaves each exposure its own mean.
+    follow : bool
+        Whether the displacement follows `start` within a window, or is one for all of it.
     workers : int
         Threads.
 
@@ -85,9 +90,10 @@ def fit_windows(
         equations could be solved, else 0: there `start` is kept.
     """
     found = np.empty((_LAYERS, *live.shape), np.float32)
+    start = np.ascontiguousarray(start)
 
     def work(first: int, last: int) -> None:
-        _fit_strip(first, last, coefficients, sample, live, start, taps, zero_mean, found)
+        _fit_strip(first, last, coefficients, sample, live, start, taps, zero_mean, follow, found)
 
     in_strips(work, live.shape[0], workers)
     return found
@@ -115,8 +121,11 @@ def smooth(values, taps, half_done, smoothed):
 
 
 @kernel
-def _warp_strip(top, half, coefficients, sample, live, start, fields):
-    """Fields q = v + u₀·g, gx, gy, r = sample − q and 1, where both images have light, around a strip."""
+def _warp_strip(top, half, coefficients, sample, live, start, follow, fields):
+    """Fields q, gx, gy, r = sample − q and 1, where both images have light, around a strip.
+
+    q is what the reference would be without the displacement sought: v, or v + u₀·g.
+    """
     height, width = live.shape
     for i in range(fields.shape[1]):
         row = top + i
@@ -130,8 +139,8 @@ def _warp_strip(top, half, coefficients, sample, live, start, fields):
                 if there:
                     there = live[int(y + np.float32(0.5)), int(x + np.float32(0.5))]
             if there:
-                value, gy, gx = spline_at(coefficients, y, x)
-                q = value + ux * gx + uy * gy
+                value, gy, gx = spline_at(coefficients, row, column, -uy, -ux)
+                q = value if follow else value + ux * gx + uy * gy
                 fields[0, i, j], fields[1, i, j], fields[2, i, j] = q, gx, gy
                 fields[3, i, j], fields[4, i, j] = sample[row, column] - q, np.float32(1.0)
             else:
@@ -139,7 +148,7 @@ def _warp_strip(top, half, coefficients, sample, live, start, fields):
 
 
 @kernel
-def _fit_strip(first, last, coefficients, samples, live, start, taps, zero_mean, found):
+def _fit_strip(first, last, coefficients, samples, live, start, taps, zero_mean, follow, found):
     rows, columns, half = last - first, live.shape[1], taps.shape[0] // 2
     high, wide = rows + 2 * half, columns + 2 * half
     fields = np.empty((5, high, wide), np.float32)
@@ -150,7 +159,7 @@ def _fit_strip(first, last, coefficients, samples, live, start, taps, zero_mean,
     share = np.empty((rows, columns), np.float32)
     half_done = np.empty(wide, np.float32)
     for k in range(samples.shape[0]):
-        _warp_strip(first - half, half, coefficients[k], samples[k], live, start, fields)
+        _warp_strip(first - half, half, coefficients[k], samples[k], live, start, follow, fields)
         _add_products(fields, products)
         if k == 0:
             smooth(fields[4], taps, half_done, share)
@@ -161,7 +170,7 @@ def _fit_strip(first, last, coefficients, samples, live, start, taps, zero_mean,
     for m in range(10):
         smooth(products[m], taps, half_done, sums[m])
     effective = np.sum(taps * taps) ** 2  # of a window's weight, the share of one of its pixels
-    _solve_strip(first, samples.shape[0], effective, zero_mean, share, sums, of_means, start, found)
+    _solve_strip(first, samples.shape[0], effective, zero_mean, follow, share, sums, of_means, start, found)
 
 
 @kernel
@@ -197,7 +206,7 @@ def _add_products_of_means(means, share, of_means):
 
 @kernel
 def _energy(s, ux, uy):
-    """Sum of squares of the reference at the displacement found, q − u·g."""
+    """Sum of squares of q − u·g, the reference at the displacement found."""
     return float(
         s[0] - 2.0 * (ux * s[1] + uy * s[2]) + ux * ux * s[4] + 2.0 * ux * uy * s[5] + uy * uy * s[7]
     )
@@ -216,8 +225,8 @@ def _variances(s, ux, uy):
 
 
 @kernel
-def _solve_strip(first, exposures, effective, zero_mean, share, sums, of_means, start, found):
-    """Solve r = (b − 1) q − p·g, with p = b u, for b and p around each pixel, from the sums of products."""
+def _solve_strip(first, exposures, effective, zero_mean, follow, share, sums, of_means, start, found):
+    """Solve r = (b − 1) q − p·g for b and p = b u around each pixel, from the sums of products."""
     s = np.empty(10)
     unknowns = 3 + exposures if zero_mean else 3
     for i in range(share.shape[0]):
@@ -241,7 +250,12 @@ def _solve_strip(first, exposures, effective, zero_mean, share, sums, of_means, 
             if gain < _LEAST_GAIN:
                 continue
             ux, uy = px / gain, py / gain
-            if abs(ux - start[0, row, j]) + abs(uy - start[1, row, j]) > _FARTHEST_STEP_PX:
+            x0, y0 = float(start[0, row, j]), float(start[1, row, j])
+            if follow:
+                x0, y0, new_x, new_y = 0.0, 0.0, x0 + ux, y0 + uy
+            else:
+                new_x, new_y = ux, uy
+            if abs(ux - x0) + abs(uy - y0) > _FARTHEST_STEP_PX:
                 continue
             left = max(rr + px * xr + py * yr, 0.0)
             freedom = max(exposures * share[i, j] - unknowns * effective, effective)
@@ -253,7 +267,8 @@ def _solve_strip(first, exposures, effective, zero_mean, share, sums, of_means, 
                 both = c[0] + c[3] - ux * (c[1] + c[6]) - uy * (c[2] + c[8])
                 reference = _energy(c, ux, uy)
                 mean = both / reference if reference > 0 else 0.0
-            found[0, row, j], found[1, row, j], found[GAIN, row, j], found[MEAN, row, j] = ux, uy, gain, mean
+            found[0, row, j], found[1, row, j] = new_x, new_y
+            found[GAIN, row, j], found[MEAN, row, j] = gain, mean
             found[ERROR_X, row, j] = np.sqrt(variance * variance_x)
             found[ERROR_Y, row, j] = np.sqrt(variance * variance_y)
             found[SOLVED, row, j] = 1.0
