@@ -20,7 +20,7 @@ FLOORS = (
     {"forward"},
     {"request", "assessment"},
     {"dataset", "workers"},
-    {"generation", "figures"},
+    {"generation", "figures", "retrieval"},
     {"benchmark"},
     {"cli"},
 )
@@ -95,7 +95,8 @@ def test_imports_point_up_the_page(module):
         (("optics",), {"phantoms", "sandpaper", "setups"}),
         (("forward",), {"dataset", "generation", "workers", "cli", "figures"}),
         (("dataset",), {"generation", "workers", "cli", "figures"}),
-        (("generation", "figures", "workers", "benchmark"), {"cli"}),
+        (("generation", "figures", "workers", "retrieval", "benchmark"), {"cli"}),
+        (("retrieval",), {"forward", "phantoms", "generation", "workers", "figures"}),
     ],
 )
 def test_rooms_that_must_not_know_each_other(rooms_, forbidden):

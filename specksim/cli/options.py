@@ -35,7 +35,7 @@ def setup_options(command: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def measurement_options(command: Callable[..., Any]) -> Callable[..., Any]:
-    """Add what a command needs that turns measured images into a file of maps: setup, corrections, results."""
+    """Add what turns measured images into a file of maps: setup, corrections, where results go."""
     for option in reversed(
         (
             click.option(
@@ -52,7 +52,9 @@ def measurement_options(command: Callable[..., Any]) -> Callable[..., Any]:
             click.option(
                 "-o", "--out", type=click.Path(), help="The file to write. Default: SAMPLE-retrieved.h5"
             ),
-            click.option("--figure", type=click.Path(), metavar="PNG", help="Draw the maps of the first pair."),
+            click.option(
+                "--figure", type=click.Path(), metavar="PNG", help="Draw the maps of the first pair."
+            ),
             click.option("--overwrite", is_flag=True, help="Replace an existing file."),
         )
     ):

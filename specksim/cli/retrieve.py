@@ -9,8 +9,6 @@ import click
 from specksim.cli.options import cores, measurement_options, optional_setup, result_path
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     import numpy as np
 
     from specksim.retrieval import Retrieval
@@ -58,8 +56,8 @@ def retrieve(
 ) -> None:
     """Displacement, transmission, dark field, phase: from a data set, or from two files of images.
 
-    FILE is a data set of `specksim generate`: each pair is retrieved, with the file's setup. REF and SAMPLE are
-    TIFF files (each page a frame), FILE.h5::/path, or .npy files, of as many frames each: the exposures
+    FILE is a data set of `specksim generate`: each pair is retrieved, with the file's setup. REF and SAMPLE
+    are TIFF files (each page a frame), FILE.h5::/path, or .npy files, of as many frames each: the exposures
     of one pair. One line a pair goes to stdout, with the parameters that were used.
 
     \b
@@ -88,7 +86,7 @@ def retrieve(
             numbers = list(rows) or list(range(len(dataset)))
     else:
         setup = optional_setup(setup_source, assignments)
-        results = _run(method, _image_pair(*sources, dark, flat), setup, region, options)
+        results = _run(method, _image_pair(sources[0], sources[1], dark, flat), setup, region, options)
         write_retrieval(target, _reported(results, lines, figure), setup, overwrite=overwrite)
         numbers = [0]
     for number, line in zip(numbers, lines, strict=True):
@@ -123,7 +121,9 @@ def _parse_region(text: str | None) -> tuple[slice, slice]:
             if ":" in part
         )
     except ValueError:
-        raise click.BadParameter(f"must be ROWS,COLUMNS as in 100:612,0:512, got {text!r}", param_hint="--roi") from None
+        raise click.BadParameter(
+            f"must be ROWS,COLUMNS as in 100:612,0:512, got {text!r}", param_hint="--roi"
+        ) from None
     return rows, columns
 
 
@@ -136,7 +136,7 @@ def _options(
     material: str | None,
     more: tuple[str, ...],
 ) -> dict[str, Any]:
-    """What the user gave, and the threads if the method takes them; refused if the method has no such option."""
+    """What the user gave, and the threads if the method takes them; refused if it has no such option."""
     from specksim.retrieval.registry import check_options, find_method
     from specksim.setups import toml_value
 
@@ -183,9 +183,7 @@ def _image_pair(reference: str, sample: str, dark: str | None, flat: str | None)
 
     correction = Correction.read(dark, flat)
     with open_images(reference) as references, open_images(sample) as samples:
-        corrected = [
-            [correction.apply(image) for image in pair] for pair in frame_pairs(references, samples)
-        ]
+        corrected = [[correction.apply(image) for image in pair] for pair in frame_pairs(references, samples)]
     first, second = zip(*corrected, strict=True)
     yield np.stack(first), np.stack(second), {}
 
@@ -200,10 +198,10 @@ def _run(
     from specksim.retrieval import retrieve as run
 
     for reference, sample, own in pairs:
-        parts = [images[(..., *region)] for images in (reference, sample)]
-        if 0 in parts[0].shape:
+        first, second = reference[(..., *region)], sample[(..., *region)]
+        if 0 in first.shape:
             raise ValueError(f"--roi leaves nothing of a frame of {reference.shape[-2:]}")
-        yield run(method, *parts, setup=setup, **own, **options)
+        yield run(method, first, second, setup=setup, **own, **options)
 
 
 def _reported(results: Iterator["Retrieval"], lines: list[str], figure: str | None) -> Iterator["Retrieval"]:

@@ -105,8 +105,8 @@ def compare(
     quality : (H, W) float32
         See `agreement`.
     transmission : (H, W) float32
-        Ratio of the counts that windows of 9 × 9 pixels receive and send: t, since sample(x + d) |det(I + ∇d)|
-        is t times the reference. 0 where the reference has no light.
+        Ratio of the counts that windows of 9 × 9 pixels receive and send: t, since sample(x + d) |det(I +
+        ∇d)| is t times the reference. 0 where the reference has no light.
     """
     pulled = _pulled(sample, dx, dy)
     quality = _correlation([(reference, pulled)])
@@ -137,10 +137,12 @@ def agreement(
     Returns
     -------
     (H, W) float32
-        Correlation of the reference with sample(x + d(x)) in windows of 9 × 9 pixels of all exposures, 0 to 1.
-        0 within `border_px` of the border and of where x + d(x) lies outside of the frame.
+        Correlation of the reference with sample(x + d(x)) in windows of 9 × 9 pixels of all exposures, 0 to
+        1. 0 within `border_px` of the border and of where x + d(x) lies outside of the frame.
     """
-    quality = _correlation([(image, _pulled(moved, dx, dy)) for image, moved in zip(reference, sample, strict=True)])
+    quality = _correlation(
+        [(image, _pulled(moved, dx, dy)) for image, moved in zip(reference, sample, strict=True)]
+    )
     quality[_left_frame(dx, dy, border_px)] = 0.0
     return quality
 
@@ -181,7 +183,7 @@ def _box_mean(values: np.ndarray) -> np.ndarray:
 
 
 def _correlation(pairs: list[tuple[np.ndarray, np.ndarray]]) -> np.ndarray:
-    """Local correlation coefficient of all pairs together, negative values as 0; 0 where images are constant."""
+    """Local correlation coefficient of all pairs, negative values as 0; 0 where images are constant."""
     variances, covariance = np.zeros((2, *pairs[0][0].shape), np.float32), np.zeros_like(pairs[0][0])
     for pair in pairs:
         # around the mean, in units of it: sums of squares of raw counts would lose float32's digits

@@ -82,7 +82,7 @@ def speckle_images(
 
 
 def _lit(images: np.ndarray) -> np.ndarray:
-    lit = (images > 0).any(axis=0)
+    lit = np.any(images > 0, axis=0)
     if not lit.all() and images.mean(dtype=np.float64) < FEWEST_COUNTS and (images == np.rint(images)).all():
         return np.ones_like(lit)
     return lit

@@ -18,8 +18,8 @@ from specksim.compiled import kernel
 from specksim.retrieval.windows import in_strips, smooth
 
 FITS = 3
-"""Least-squares fits after the parabola, which is wrong by up to half a pixel: of the error of 0.02 px (RMS) on
-identical images the first leaves 1e-4 px, the second 1e-6 px, the third rounding errors."""
+"""Least-squares fits after the parabola, which is wrong by up to half a pixel: of the error of 0.02 px (RMS)
+on identical images the first leaves 1e-4 px, the second 1e-6 px, the third rounding errors."""
 
 _STRIP_ROWS = 16
 _LEAST_VARIANCE = 1e-9  # of a window, relative to the squared mean: nothing but rounding errors
@@ -74,9 +74,7 @@ def match_windows(
         energy = np.maximum(squares, _LEAST_VARIANCE)
 
     def work(first: int, last: int) -> None:
-        _match_strip(
-            first, last, *padded, means, sample_means, energy, taps, reach, zero_mean, shift, inside
-        )
+        _match_strip(first, last, *padded, means, sample_means, energy, taps, reach, zero_mean, shift, inside)
 
     in_strips(work, shape[0], workers, _STRIP_ROWS)
     return shift, inside & _complete(shift, half)

@@ -7,6 +7,19 @@ In pixels, with ψ = (z/k) φ / p² (so that d = ∇ψ) and D half the variance 
 for a phase object. Written out, every term is a derivative of the reference times a coefficient; the
 published variants differ in which terms they keep. The coefficients are found by least squares over all
 exposures and a window around each pixel, as the derivatives of a few exposures alone are too ill conditioned.
+All is of first order in the displacement, which should be smaller than the speckle, and stands on the
+detector's grid.
+
+- "phase" (Pavlov et al. 2020): reference ∇²ψ and D ∇²reference.
+- "phase-gradients" (Alloo et al. 2023): also those in ∂x reference and ∂y reference; the first coefficient is
+  then ∇²(ψ − D). The published form takes the others for −2∇D; they hold ∇ψ, too, and are not used.
+- "attenuating" (Alloo et al. 2022): an object of one material, whose phase is (δ/2β) ln t, and
+  sample = reference (t − l ∇²t) + D t ∇²reference with l = z δ / (2 k β p²): a Paganin filter gives t.
+
+The first two take every loss of light for a curvature of the phase: for a nylon object with a transmission of
+0.96 the phase is wrong several times over. They end in an inverse Laplacian, regularised by the errors of
+the Laplacian, which the residual of the fit gives: see `inverse_laplacian`. The dark field is the loss of
+visibility that a blur of variance 2D causes in this reference, to first order exp(−D ⟨|∇I|²⟩ / var I).
 """
 
 from dataclasses import dataclass
@@ -53,10 +66,8 @@ def mist(
     material : str, optional
         The one material of the object (see `specksim.refractive_index`), for "attenuating".
     form : {"attenuating", "phase", "phase-gradients"}, optional
+        An object of one material, K >= 2 [2]_; one that does not absorb, K >= 2 [1]_, or K >= 4 [3]_.
         Default: "attenuating" with a material, else "phase".
-        "attenuating" [2]_: an object of one material; K >= 2.
-        "phase" [1]_: an object that does not absorb; K >= 2.
-        "phase-gradients" [3]_: the same with the terms in ∇reference; K >= 4.
     window : int, optional
         Side of the Hamming window over which the equations are solved, pixels, odd, >= 3. Default: about
         13/K^¼, at least 5.
@@ -73,16 +84,6 @@ def mist(
         As `umpa`; also if there is no setup, too few exposures, an unknown form, or "attenuating" lacks its
         material.
 
-    Notes
-    -----
-    "phase" and "phase-gradients" take every loss of light for a curvature of the phase: for a nylon object
-    with a transmission of 0.96 the phase is wrong several times over. They end in an inverse Laplacian with a
-    Tikhonov parameter chosen by the errors of the Laplacian, which the residual of the fit gives: see
-    `inverse_laplacian`. "attenuating" needs none: its filter is that of
-    Paganin. The dark field is the loss of visibility that a blur of variance 2D causes in this reference, to
-    first order exp(−D ⟨|∇I|²⟩/var I). All is of first order in the displacement, which should be smaller than
-    the speckle, and stands on the detector's grid.
-
     References
     ----------
     .. [1] Pavlov et al., J. Opt. 22, 125604 (2020). doi:10.1088/2040-8986/abc313
@@ -94,25 +95,17 @@ def mist(
         raise ValueError("mist needs a setup: energy, distances and pixel size")
     images = prepare(reference, sample, f"mist with form {form!r}", _LEAST_EXPOSURES[form])
     window = choose_window(window, len(images.reference), images.live.shape)
-    terms = np.stack([images.reference, laplacian(images.reference)])
-    if form == "phase-gradients":
-        terms = np.concatenate([terms, np.gradient(images.reference, axis=(1, 2))])
-    parameters: dict[str, Any] = {"exposures": len(images.reference), "window_px": window, "form": form}
-    right = images.sample if form == "attenuating" else images.reference - images.sample
     taps = window_taps(window, "hamming")
-    found = fit_terms(terms, right, taps, images.noise_factor)
+    parameters: dict[str, Any] = {"exposures": len(images.reference), "window_px": window, "form": form}
     transmission = None
     if form == "attenuating":
         parameters["material"] = material
         length = absorption_length_px2(setup, str(material))
+        found = fit_terms(_terms(images), images.sample, taps, images.noise_factor)
         transmission = np.maximum(paganin(found.coefficients[0], length), LEAST_TRANSMISSION)
         potential, diffusion = length * np.log(transmission), found.coefficients[1] / transmission
     else:
-        diffusion = -found.coefficients[1]
-        curvature = found.coefficients[0]
-        if form == "phase-gradients":  # its first coefficient is ∇²(ψ − D)
-            curvature = curvature + laplacian(diffusion)
-        potential, parameters["tikhonov"] = inverse_laplacian(curvature, found.variance, taps)
+        potential, diffusion, parameters["tikhonov"] = _of_phase_object(images, taps, form)
     return field_result(
         images,
         potential,
@@ -122,6 +115,24 @@ def mist(
         dark_field=np.exp(-diffusion * _roughness(images.reference)),
         parameters=parameters,
     )
+
+
+def _terms(images: Images) -> np.ndarray:
+    return np.stack([images.reference, laplacian(images.reference)])
+
+
+def _of_phase_object(images: Images, taps: np.ndarray, form: str) -> tuple[np.ndarray, np.ndarray, float]:
+    """ψ and D (pixel²) of an object that does not absorb, and the Tikhonov parameter."""
+    terms = _terms(images)
+    if form == "phase-gradients":
+        terms = np.concatenate([terms, np.gradient(images.reference, axis=(1, 2))])
+    found = fit_terms(terms, images.reference - images.sample, taps, images.noise_factor)
+    diffusion = -found.coefficients[1]
+    curvature = found.coefficients[0]
+    if form == "phase-gradients":  # its first coefficient is ∇²(ψ − D)
+        curvature = curvature + laplacian(diffusion)
+    potential, tikhonov = inverse_laplacian(curvature, found.variance, taps)
+    return potential, diffusion, tikhonov
 
 
 def _checked_form(form: str | None, material: str | None) -> str:
@@ -245,9 +256,9 @@ def inverse_laplacian(values: np.ndarray, variance: float, taps: np.ndarray) -> 
 
     Notes
     -----
-    α is the one with the least squared error of ∇ψ as Stein's unbiased estimate has it [1]_: with values F and
-    errors of power P at each frequency, Σ [(1 − a)² F² + (2a − 1) P] / k² for a = k⁴/(k⁴ + α). The mean of the
-    values, which no ψ explains, is left out.
+    α is the one with the least squared error of ∇ψ as Stein's unbiased estimate has it [1]_: with values F
+    and errors of power P at each frequency, Σ [(1 − a)² F² + (2a − 1) P] / k² for a = k⁴/(k⁴ + α). The mean
+    of the values, which no ψ explains, is left out.
 
     References
     ----------

@@ -12,7 +12,9 @@ from specksim.retrieval.result import Retrieval
 from specksim.retrieval.tracking import with_phase
 from specksim.setups import Setup
 
-_LOCAL_PX = 16.0  # Gaussian (sigma) over which mean and contrast are made even: optical flow takes both as constant
+_LOCAL_PX = (
+    16.0  # Gaussian (sigma) over which mean and contrast are made even: optical flow takes both as constant
+)
 
 
 def flow_ilk(
@@ -57,11 +59,10 @@ def flow_tvl1(reference: np.ndarray, sample: np.ndarray, *, setup: Setup | None 
 
     References
     ----------
-    .. [1] Zach, Pock and Bischof, Pattern Recognition, LNCS 4713, 214 (2007). doi:10.1007/978-3-540-74936-3_22
+    .. [1] Zach, Pock and Bischof, Pattern Recognition, LNCS 4713, 214 (2007).
+    doi:10.1007/978-3-540-74936-3_22
     """
-    return _flow(
-        speckle_images(reference, sample, "flow-tvl1"), "optical_flow_tvl1", "flow-tvl1", setup, {}
-    )
+    return _flow(speckle_images(reference, sample, "flow-tvl1"), "optical_flow_tvl1", "flow-tvl1", setup, {})
 
 
 def _flow(

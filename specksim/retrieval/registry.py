@@ -1,8 +1,8 @@
 """Retrieval methods by name: the project's own, and those of other packages.
 
-A method is a callable `(reference, sample, *, setup=None, **options) -> Retrieval`; `reference` and `sample` are
-(H, W) or (K, H, W) counts. Its keyword parameters are its options. Other packages register theirs under the
-entry point group `specksim.retrievals`.
+A method is a callable `(reference, sample, *, setup=None, **options) -> Retrieval`; `reference` and `sample`
+are (H, W) or (K, H, W) counts. Its keyword parameters are its options. Other packages register theirs under
+the entry point group `specksim.retrievals`.
 """
 
 import difflib

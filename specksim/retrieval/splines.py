@@ -84,7 +84,8 @@ def to_reference_grid(maps: np.ndarray) -> np.ndarray:
     -----
     Fixed-point iteration, at most 12 rounds: it converges where the displacement changes by less than its
     own length from pixel to pixel, as it must for the pattern not to fold. In between pixels the maps are
-    interpolated with Keys' cubic, which reaches no further than two pixels: what is flagged stays where it is.
+    interpolated with Keys' cubic, which reaches no further than two pixels: what is flagged stays where it
+    is.
     """
     maps = np.ascontiguousarray(maps)
     padded = np.pad(maps, ((0, 0), (MARGIN, MARGIN), (MARGIN, MARGIN)), mode="edge")
@@ -99,7 +100,12 @@ def _cubic_weights(fraction):
     half, u = np.float32(0.5), np.float32(fraction)
     v = np.float32(1.0) - u
     more, one = np.float32(1.5), np.float32(1.0)
-    return -half * u * v * v, one + u * u * (more * u - one - more), one + v * v * (more * v - one - more), -half * v * u * u
+    return (
+        -half * u * v * v,
+        one + u * u * (more * u - one - more),
+        one + v * v * (more * v - one - more),
+        -half * v * u * u,
+    )
 
 
 @kernel
@@ -114,9 +120,7 @@ def _layers_at(padded, first, last, y, x, values):
         total = np.float32(0.0)
         for k, weight in ((0, y0), (1, y1), (2, y2), (3, y3)):
             c = padded[layer, row + k]
-            total += weight * (
-                x0 * c[column] + x1 * c[column + 1] + x2 * c[column + 2] + x3 * c[column + 3]
-            )
+            total += weight * (x0 * c[column] + x1 * c[column + 1] + x2 * c[column + 2] + x3 * c[column + 3])
         values[layer] = total
 
 

@@ -16,9 +16,9 @@ from specksim.retrieval.windows import ERROR_X, ERROR_Y, GAIN, MEAN, SOLVED, fit
 from specksim.setups import Setup
 
 SMOOTHING_PX = 0.7
-"""Gaussian (sigma) by which both images are smoothed first. A detector's pixels alias the finest of the speckle,
-which then moves the wrong way: smoothing takes two thirds of the bias that this leaves, and costs less
-than it gains down to some hundred photons a pixel (`benchmarks/trackers.py`)."""
+"""Gaussian (sigma) by which both images are smoothed first. A detector's pixels alias the finest of the
+speckle, which then moves the wrong way: smoothing takes two thirds of the bias that this leaves, and costs
+less than it gains down to some hundred photons a pixel (`benchmarks/trackers.py`)."""
 
 _LEAST_BORDER_PX = 3  # as far as smoothing and interpolation reach
 
@@ -65,12 +65,19 @@ def _noise_factor(reference: np.ndarray) -> float:
 
 
 def track(
-    images: Images, start: Start, taps: np.ndarray, *, fits: int, zero_mean: bool, follow_px: float = 0.0, workers: int
+    images: Images,
+    start: Start,
+    taps: np.ndarray,
+    *,
+    fits: int,
+    zero_mean: bool,
+    follow_px: float = 0.0,
+    workers: int,
 ) -> np.ndarray:
     """Maps of `fit_windows`, called `fits` times, on the reference's grid, from a rough displacement.
 
-    With `follow_px` the displacement follows, within a window, what was found before, smoothed by a Gaussian of
-    that sigma.
+    With `follow_px` the displacement follows, within a window, what was found before, smoothed by a Gaussian
+    of that sigma.
 
     Where `start` is not good, that of the nearest good pixel is taken instead; where the equations cannot be
     solved, the result of the nearest pixel where they can. SOLVED is 0 in both cases.
@@ -120,11 +127,14 @@ def tracked(
 ) -> Retrieval:
     """A `Retrieval` of the maps of `track`.
 
-    `visibility` says that the gain is T·D and a dark field can be given. The transmission is T as found, t over
-    |det(I + ∇d)|: multiplied by that determinant of the found d it would be further from t, for its noise.
+    `visibility` says that the gain is T·D and a dark field can be given. The transmission is T as found, t
+    over |det(I + ∇d)|: multiplied by that determinant of the found d it would be further from t, for its
+    noise.
     """
     dx, dy = maps[:2]
-    trust = (maps[SOLVED] > 0.5) * ndimage.uniform_filter(images.live.astype(np.float32), window, mode="nearest")
+    trust = (maps[SOLVED] > 0.5) * ndimage.uniform_filter(
+        images.live.astype(np.float32), window, mode="nearest"
+    )
     mean, gain = maps[MEAN], maps[GAIN]
     result = Retrieval(
         dx,
@@ -145,7 +155,7 @@ def _ratio(first: np.ndarray, second: np.ndarray) -> np.ndarray:
 
 
 def with_phase(result: Retrieval, setup: Setup | None) -> Retrieval:
-    """The same with the phase that the displacement integrates to, weighted by quality, if there is a setup."""
+    """The same with the phase that the displacement integrates to, weighted by quality, given a setup."""
     if setup is None or not (result.quality > 0).any():
         return result
     phase = integrate_phase(result.dx, result.dy, setup, weights=result.quality)

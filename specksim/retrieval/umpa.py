@@ -42,9 +42,9 @@ def umpa(
     Returns
     -------
     Retrieval
-        dx, dy, quality, transmission, dx_error, dy_error; dark_field, phase. Quality is 0 within half a window
-        of the border or of what left the frame, where the best match lies beyond `max_shift`, and where
-        windows hold no speckle.
+        dx, dy, quality, transmission, dx_error, dy_error; dark_field, phase. Quality is 0 within half a
+        window of the border or of what left the frame, where the best match lies beyond `max_shift`, and
+        where windows hold no speckle.
 
     Raises
     ------

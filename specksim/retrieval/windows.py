@@ -7,10 +7,11 @@ The sample around a pixel y is taken as T times the reference from where its lig
 
 and linearised around a displacement u₀(y + w) that is known roughly at every pixel, with the reference
 interpolated there (v) and its gradient g. The displacement sought is either one for the whole window, u: then
-reference(y + w − u) = v + u₀ · g − u · g. As u₀ enters at every pixel by itself, the solution depends on it in
-second order only, and may be taken as the next u₀. Or it follows u₀ within the window, with one correction for
-all of it, u₀(y + w) + δ: then reference = v − δ · g, and u(y) = u₀(y) + δ. Where the displacement changes within the
-window this has a several times smaller error, provided that u₀ is smoother than the window's own noise.
+reference(y + w − u) = v + u₀ · g − u · g. As u₀ enters at every pixel by itself, the solution depends on it
+in second order only, and may be taken as the next u₀. Or it follows u₀ within the window, with one correction
+for all of it, u₀(y + w) + δ: then reference = v − δ · g, and u(y) = u₀(y) + δ. Where the displacement changes
+within the window this has a several times smaller error, provided that u₀ is smoother than the window's own
+noise.
 """
 
 from collections.abc import Callable
@@ -23,7 +24,9 @@ from specksim.compiled import kernel
 from specksim.retrieval.splines import spline_at
 
 _STRIP_ROWS = 64
-_LEAST_DETERMINANT = 1e-6  # of the gradient's 2 × 2 matrix over its squared trace: speckle along one axis only
+_LEAST_DETERMINANT = (
+    1e-6  # of the gradient's 2 × 2 matrix over its squared trace: speckle along one axis only
+)
 _LEAST_GRADIENT = 1e-7  # mean squared gradient per pixel, relative to the mean: what a spline rings with
 _LEAST_GAIN = 0.05
 _FARTHEST_STEP_PX = 3.0  # beyond, the linearised equations say nothing

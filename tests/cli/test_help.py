@@ -8,7 +8,7 @@ import pytest
 
 import specksim
 
-COMMANDS = ["generate", "suite", "info", "check", "preview", "assess", "materials", "setups"]
+COMMANDS = ["generate", "suite", "info", "check", "retrieve", "preview", "assess", "materials", "setups"]
 HEAVY = [
     "numpy",
     "scipy",

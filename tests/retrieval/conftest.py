@@ -76,7 +76,9 @@ def moved(tracked_setup: Setup, tracked_field: SpeckleField) -> Callable[..., Kn
         samples = [
             image(rays.deposit(speckle * through, n * dx, n * dy), True, blur_px) for speckle in speckles
         ]
-        mean = [detector.bin_mean(np.ascontiguousarray(cells), n, (SIDE, SIDE)) for cells in (dx, dy, through)]
+        mean = [
+            detector.bin_mean(np.ascontiguousarray(cells), n, (SIDE, SIDE)) for cells in (dx, dy, through)
+        ]
         return Known(np.stack(references), np.stack(samples), *mean)
 
     return make

@@ -51,7 +51,11 @@ def test_a_magnification_is_carried_to_the_references_grid(a, b, python, monkeyp
         monkeypatch.setattr(splines, "_carry", splines._carry.py_func)
     found, expected = magnification(a, b, (14, 16))
     carried = to_reference_grid(found)
-    inside = (slice(None), slice(3, 11), slice(3, 12))  # the rest moves out of the frame or is cut by its border
+    inside = (
+        slice(None),
+        slice(3, 11),
+        slice(3, 12),
+    )  # the rest moves out of the frame or is cut by its border
     np.testing.assert_allclose(carried[inside], expected[inside], atol=3e-3)
 
 

@@ -75,7 +75,9 @@ def test_a_strong_lens_on_the_references_grid(track, moved):
     v = known.dy.copy()
     for _ in range(30):
         place = [rows - v, columns - u]
-        u, v = (ndimage.map_coordinates(part, place, order=1, mode="nearest") for part in (known.dx, known.dy))
+        u, v = (
+            ndimage.map_coordinates(part, place, order=1, mode="nearest") for part in (known.dx, known.dy)
+        )
     assert np.abs(u - known.dx)[where].max() > 0.25
     assert error(known.dx) < 0.7 * error(u)
     slopes = [np.polyfit((u - known.dx)[where], (result.dx - truth)[where], 1)[0] for truth in (known.dx, u)]
@@ -127,7 +129,9 @@ def test_dark_field_is_the_loss_of_visibility(track, moved):
     both = np.cov(images.sample.ravel(), images.reference.ravel())
     expected = both[0, 1] / both[1, 1] * images.reference.mean() / images.sample.mean()
     assert expected < 0.9
-    assert np.median(result.dark_field[where]) == pytest.approx(expected, abs=0.04)  # windows leave out what is larger
+    assert np.median(result.dark_field[where]) == pytest.approx(
+        expected, abs=0.04
+    )  # windows leave out what is larger
     assert np.median(result.transmission[where]) == pytest.approx(0.7, abs=0.005)
 
 
@@ -226,7 +230,12 @@ BAD = np.random.default_rng(3).uniform(0.5, 1.5, (32, 32))
         (BAD - 1, BAD, {}, "reference must be finite, >= 0"),
         (BAD * 0, BAD, {}, "reference must be finite, >= 0 and not all 0"),
         (BAD, np.ones((32, 32)), {}, "sample must show speckle, but exposure 0 is constant"),
-        (np.stack([BAD, np.full_like(BAD, 2)]), np.stack([BAD, BAD]), {}, "reference .* exposure 1 is constant"),
+        (
+            np.stack([BAD, np.full_like(BAD, 2)]),
+            np.stack([BAD, BAD]),
+            {},
+            "reference .* exposure 1 is constant",
+        ),
         (BAD, BAD, {"window": 33}, "window must not exceed the frame of 32 × 32 pixels, got 33"),
         (BAD, BAD, {"window": 8}, "window must be an odd number >= ., got 8"),
         (BAD, BAD, {"max_shift": 0}, "max_shift must be >= 1 and less than half .*, got 0"),

@@ -6,7 +6,16 @@ from scipy import ndimage
 
 from specksim.retrieval import windows
 from specksim.retrieval.splines import spline_at, spline_coefficients
-from specksim.retrieval.windows import ERROR_X, ERROR_Y, GAIN, MEAN, SOLVED, fit_windows, in_strips, window_taps
+from specksim.retrieval.windows import (
+    ERROR_X,
+    ERROR_Y,
+    GAIN,
+    MEAN,
+    SOLVED,
+    fit_windows,
+    in_strips,
+    window_taps,
+)
 
 
 def images(rng, exposures=2, shape=(15, 17)):
@@ -96,7 +105,9 @@ def test_errors_are_those_of_noise(rng):
     runs = np.array(runs)
     for layer, error in ((0, ERROR_X), (1, ERROR_Y)):
         inner = (slice(None), slice(8, -8), slice(8, -8))
-        ratio = np.median(runs[:, layer].std(axis=0, ddof=1)[inner[1:]] / runs[:, error].mean(axis=0)[inner[1:]])
+        ratio = np.median(
+            runs[:, layer].std(axis=0, ddof=1)[inner[1:]] / runs[:, error].mean(axis=0)[inner[1:]]
+        )
         assert ratio == pytest.approx(1.0, abs=0.15)  # its weights count once, not squared
 
 
@@ -106,7 +117,9 @@ def test_what_cannot_be_solved_keeps_its_start():
     start = np.full((2, 12, 24), 0.25, np.float32)
     live = np.ones((12, 24), bool)
     live[:, :2] = False
-    found = fit_windows(spline_coefficients(sample), sample, live, start, window_taps(3, "boxcar"), zero_mean=False)
+    found = fit_windows(
+        spline_coefficients(sample), sample, live, start, window_taps(3, "boxcar"), zero_mean=False
+    )
     assert (found[SOLVED, :, :8] == 0).all()
     np.testing.assert_array_equal(found[:2, :, :8], 0.25)
     assert found[SOLVED, 3:-3, 20:-1].all()
