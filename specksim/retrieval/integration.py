@@ -228,17 +228,22 @@ def conjugate_gradients(
     """
     solution = np.zeros_like(source)
     residual = source.copy()
-    goal = tolerance * float(np.linalg.norm(source))
+    goal = tolerance**2 * _product(source, source)
     direction, old = np.zeros_like(source), 1.0
     for _ in range(_MOST_STEPS):
-        if float(np.linalg.norm(residual)) <= goal:
+        if _product(residual, residual) <= goal:
             break
         conditioned = precondition(residual)
-        new = float(np.vdot(residual, conditioned))
+        new = _product(residual, conditioned)
         direction = conditioned + (new / old) * direction
         image = operator(direction)
-        length = new / float(np.vdot(direction, image))
+        length = new / _product(direction, image)
         solution += length * direction
         residual -= length * image
         old = new
     return solution
+
+
+def _product(first: np.ndarray, second: np.ndarray) -> float:
+    """Sum of products; by BLAS it would wait for threads a thousand times longer on a busy machine."""
+    return float((first * second).sum())

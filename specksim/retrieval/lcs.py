@@ -128,5 +128,6 @@ def _coarse_shift(
 def _halved(images: np.ndarray) -> np.ndarray:
     """Means over 2 × 2 pixels; an odd row or column at the end is left out."""
     rows, columns = (size // 2 for size in images.shape[1:])
-    blocks = images[:, : 2 * rows, : 2 * columns].reshape(len(images), rows, 2, columns, 2)
-    return blocks.mean(axis=(2, 4))
+    even = images[:, : 2 * rows, : 2 * columns]
+    lines = even[:, ::2] + even[:, 1::2]
+    return np.float32(0.25) * (lines[:, :, ::2] + lines[:, :, 1::2])

@@ -1,10 +1,11 @@
 """The transport-of-intensity equation of an object of one material in front of a speckle."""
 
 import numpy as np
+from scipy import fft
 
 from specksim.retrieval.inputs import speckle_images
 from specksim.retrieval.integration import conjugate_gradients
-from specksim.retrieval.mist import LEAST_TRANSMISSION, absorption_length_px2, field_result, paganin
+from specksim.retrieval.mist import LEAST_TRANSMISSION, absorption_length_px2, field_result
 from specksim.retrieval.result import Retrieval
 from specksim.retrieval.tracking import Images
 from specksim.setups import Setup
@@ -88,7 +89,11 @@ def _solve_transport(reference: np.ndarray, sample: np.ndarray, length_px2: floa
         arriving[1:] += flow_y
         return arriving
 
-    def even(light: np.ndarray) -> np.ndarray:
-        return paganin(light, length_px2)
+    rows, columns = (2.0 - 2.0 * np.cos(np.pi * np.arange(size) / size) for size in sample.shape)
+    even = 1.0 + length_px2 * (rows[:, None] + columns[None, :])  # the same for a reference of 1 everywhere
 
-    return conjugate_gradients(transport, sample.astype(np.float64), even, _TOLERANCE)
+    def solve_even(light: np.ndarray) -> np.ndarray:
+        solved: np.ndarray = fft.idctn(fft.dctn(light, norm="ortho") / even, norm="ortho")
+        return solved
+
+    return conjugate_gradients(transport, sample.astype(np.float64), solve_even, _TOLERANCE)

@@ -119,8 +119,9 @@ def _layers_at(padded, first, last, y, x, values):
     for layer in range(first, last):
         total = np.float32(0.0)
         for k, weight in ((0, y0), (1, y1), (2, y2), (3, y3)):
-            c = padded[layer, row + k]
-            total += weight * (x0 * c[column] + x1 * c[column + 1] + x2 * c[column + 2] + x3 * c[column + 3])
+            a, b = padded[layer, row + k, column], padded[layer, row + k, column + 1]
+            c, d = padded[layer, row + k, column + 2], padded[layer, row + k, column + 3]
+            total += weight * (x0 * a + x1 * b + x2 * c + x3 * d)
         values[layer] = total
 
 
