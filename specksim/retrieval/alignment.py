@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy import fft, ndimage
 
-from specksim.retrieval.windows import smooth
+from specksim.retrieval.windows import window_means
 
 _LOWEST, _HIGHEST = 1 / 32, 0.25  # cycles per pixel: between the beam's profile and photon noise
 _LEAST_SIGNIFICANCE = 8.0  # in standard deviations of the correlation of unrelated images
@@ -176,9 +176,7 @@ def area_ratio(dx: np.ndarray, dy: np.ndarray) -> np.ndarray:
 def _box_mean(values: np.ndarray) -> np.ndarray:
     """Mean over windows of 9 × 9 pixels, the image mirrored at its border."""
     taps = np.full(_WINDOW_PX, 1 / _WINDOW_PX, np.float32)
-    padded = np.pad(values, _WINDOW_PX // 2, mode="symmetric")
-    mean = np.empty(values.shape, np.float32)
-    smooth(padded, taps, np.empty(padded.shape[1], np.float32), mean)
+    mean: np.ndarray = window_means(values[None], taps)[0]
     return mean
 
 

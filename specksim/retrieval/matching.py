@@ -15,7 +15,7 @@ For one exposure the zero-mean form is the zero-normalised cross-correlation.
 import numpy as np
 
 from specksim.compiled import kernel
-from specksim.retrieval.windows import in_strips, smooth
+from specksim.retrieval.windows import in_strips, smooth, window_means
 
 FITS = 3
 """Least-squares fits after the parabola, which is wrong by up to half a pixel: of the error of 0.02 px (RMS)
@@ -65,9 +65,9 @@ def match_windows(
     ]
     shape = sample.shape[1:]
     shift, inside = np.zeros((2, *shape), np.float32), np.zeros(shape, np.bool_)
-    means = _window_means(padded[0], taps, (shape[0] + 2 * reach, shape[1] + 2 * reach))
-    squares = _window_means(padded[0] ** 2, taps, means.shape[1:]).sum(axis=0)
-    sample_means = _window_means(padded[1], taps, shape)
+    means, squares = (window_means(images, taps, None) for images in (padded[0], padded[0] ** 2))
+    squares = squares.sum(axis=0)
+    sample_means = window_means(padded[1], taps, None)
     if zero_mean:
         energy = np.maximum(squares - (means**2).sum(axis=0), _LEAST_VARIANCE)
     else:
@@ -88,14 +88,6 @@ def _complete(shift: np.ndarray, half: int) -> np.ndarray:
     for place, size in ((y, rows), (x, columns), (y - shift[1], rows), (x - shift[0], columns)):
         complete &= (place > half - 1) & (place < size - half)
     return complete
-
-
-def _window_means(images: np.ndarray, taps: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
-    means = np.empty((len(images), *shape), np.float32)
-    half_done = np.empty(images.shape[2], np.float32)
-    for image, mean in zip(images, means, strict=True):
-        smooth(image, taps, half_done, mean)
-    return means
 
 
 @kernel

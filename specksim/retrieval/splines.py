@@ -97,53 +97,65 @@ def to_reference_grid(maps: np.ndarray) -> np.ndarray:
 @kernel
 def _cubic_weights(fraction):
     """Keys' weights (a = −½) of the four samples around a place, `fraction` behind the second of them."""
-    half, u = np.float32(0.5), np.float32(fraction)
+    half, more, u = np.float32(0.5), np.float32(1.5), np.float32(fraction)
     v = np.float32(1.0) - u
-    more, one = np.float32(1.5), np.float32(1.0)
+    one, two = np.float32(1.0), np.float32(2.5)
     return (
         -half * u * v * v,
-        one + u * u * (more * u - one - more),
-        one + v * v * (more * v - one - more),
+        one + u * u * (more * u - two),
+        one + v * v * (more * v - two),
         -half * v * u * u,
     )
 
 
 @kernel
-def _layers_at(padded, first, last, y, x, values):
-    """Values of some layers at one place."""
+def _shift_at(padded, y, x):
+    """The first two layers at a place, by cubic interpolation."""
     row, column = int(np.floor(y)), int(np.floor(x))
     x0, x1, x2, x3 = _cubic_weights(x - column)
     y0, y1, y2, y3 = _cubic_weights(y - row)
     row += MARGIN - 1
     column += MARGIN - 1
-    for layer in range(first, last):
-        total = np.float32(0.0)
-        for k, weight in ((0, y0), (1, y1), (2, y2), (3, y3)):
-            a, b = padded[layer, row + k, column], padded[layer, row + k, column + 1]
-            c, d = padded[layer, row + k, column + 2], padded[layer, row + k, column + 3]
-            total += weight * (x0 * a + x1 * b + x2 * c + x3 * d)
-        values[layer] = total
+    dx = dy = np.float32(0.0)
+    for k, weight in ((0, y0), (1, y1), (2, y2), (3, y3)):
+        i = row + k
+        dx += weight * (
+            x0 * padded[0, i, column]
+            + x1 * padded[0, i, column + 1]
+            + x2 * padded[0, i, column + 2]
+            + x3 * padded[0, i, column + 3]
+        )
+        dy += weight * (
+            x0 * padded[1, i, column]
+            + x1 * padded[1, i, column + 1]
+            + x2 * padded[1, i, column + 2]
+            + x3 * padded[1, i, column + 3]
+        )
+    return dx, dy
 
 
 @kernel
 def _carry(padded, arrived):
     layers, rows, columns = arrived.shape
     last_row, last_column = np.float32(rows - 1), np.float32(columns - 1)
-    nothing = np.float32(0.0)
-    values = np.zeros(layers, np.float32)
+    nothing, one = np.float32(0.0), np.float32(1.0)
     for i in range(rows):
         for j in range(columns):
             dx, dy = padded[0, i + MARGIN, j + MARGIN], padded[1, i + MARGIN, j + MARGIN]
-            y = min(max(np.float32(i) + dy, nothing), last_row)
-            x = min(max(np.float32(j) + dx, nothing), last_column)
             for _ in range(_ROUNDS):
-                _layers_at(padded, 0, 2, y, x, values)
-                change = abs(values[0] - dx) + abs(values[1] - dy)
-                dx, dy = values[0], values[1]
-                if change < _STILL_PX:
-                    break
                 y = min(max(np.float32(i) + dy, nothing), last_row)
                 x = min(max(np.float32(j) + dx, nothing), last_column)
-            _layers_at(padded, 2, layers, y, x, values)
-            for layer in range(layers):
-                arrived[layer, i, j] = values[layer]
+                new_dx, new_dy = _shift_at(padded, y, x)
+                change = abs(new_dx - dx) + abs(new_dy - dy)
+                dx, dy = new_dx, new_dy
+                if change < _STILL_PX:
+                    break
+            arrived[0, i, j], arrived[1, i, j] = dx, dy
+            row, column = int(y), int(x)
+            v, u = np.float32(y - row), np.float32(x - column)
+            row += MARGIN
+            column += MARGIN
+            for layer in range(2, layers):
+                upper = (one - u) * padded[layer, row, column] + u * padded[layer, row, column + 1]
+                lower = (one - u) * padded[layer, row + 1, column] + u * padded[layer, row + 1, column + 1]
+                arrived[layer, i, j] = (one - v) * upper + v * lower

@@ -7,12 +7,13 @@ from typing import Any
 import numpy as np
 from scipy import ndimage
 
+from specksim.detector import gaussian_taps
 from specksim.retrieval.alignment import agreement
 from specksim.retrieval.inputs import speckle_images
 from specksim.retrieval.integration import integrate_phase
 from specksim.retrieval.result import Retrieval
 from specksim.retrieval.splines import spline_coefficients, to_reference_grid
-from specksim.retrieval.windows import ERROR_X, ERROR_Y, GAIN, MEAN, SOLVED, fit_windows
+from specksim.retrieval.windows import ERROR_X, ERROR_Y, GAIN, MEAN, SOLVED, fit_windows, window_means
 from specksim.setups import Setup
 
 SMOOTHING_PX = 0.7
@@ -39,29 +40,27 @@ class Images:
 def prepare(reference: np.ndarray, sample: np.ndarray, method: str, least: int = 1) -> Images:
     """Check and smooth the images; errors as `speckle_images`."""
     reference, sample, live = speckle_images(reference, sample, method, least)
-    smoothed = _smoothed(reference)
-    factor = _noise_factor(smoothed[0])
-    return Images(smoothed, _smoothed(sample), live, factor)
+    smoothed = smoothed_by(reference, SMOOTHING_PX)
+    return Images(smoothed, smoothed_by(sample, SMOOTHING_PX), live, _noise_factor(smoothed))
 
 
-def _smoothed(images: np.ndarray) -> np.ndarray:
-    sigma = (0.0,) * (images.ndim - 2) + (SMOOTHING_PX, SMOOTHING_PX)
-    return ndimage.gaussian_filter(images, sigma, mode="mirror")
+def smoothed_by(images: np.ndarray, sigma_px: float) -> np.ndarray:
+    """Images (K, H, W) convolved with a Gaussian."""
+    return window_means(images, gaussian_taps(sigma_px).astype(np.float32))
 
 
-def _noise_factor(reference: np.ndarray) -> float:
+def _noise_factor(smoothed: np.ndarray) -> float:
     """Standard error with correlated noise over that with white noise of the same variance.
 
     The noise of Σ g n, n smoothed by h, is that of Σ (h∗g) n with n white, whose variance is larger by 1/Σh².
     """
-    impulse = np.zeros((15, 15), np.float32)
-    impulse[7, 7] = 1.0
 
     def slope(image: np.ndarray) -> float:
         return float(np.mean(np.diff(image, axis=0) ** 2) + np.mean(np.diff(image, axis=1) ** 2))
 
-    kept = float((_smoothed(impulse) ** 2).sum())
-    return float(np.sqrt(slope(_smoothed(reference)) / slope(reference) / kept))
+    kept = float((gaussian_taps(SMOOTHING_PX) ** 2).sum() ** 2)
+    once = smoothed[:1]
+    return float(np.sqrt(slope(smoothed_by(once, SMOOTHING_PX)[0]) / slope(once[0]) / kept))
 
 
 def track(
@@ -87,7 +86,7 @@ def track(
     coefficients = spline_coefficients(images.reference)
     for _ in range(fits):
         if follow_px:
-            shift = ndimage.gaussian_filter(shift, (0, follow_px, follow_px), mode="nearest", truncate=2.5)
+            shift = smoothed_by(shift, follow_px)
         fitted = fit_windows(
             coefficients,
             images.sample,

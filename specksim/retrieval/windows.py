@@ -53,6 +53,22 @@ def in_strips(work: Callable[[int, int], object], rows: int, workers: int, heigh
         list(pool.map(work, starts, ends))
 
 
+def window_means(images: np.ndarray, taps: np.ndarray, mode: str | None = "symmetric") -> np.ndarray:
+    """Weighted means of images (K, H, W) over windows; at the border padded as `numpy.pad` does in that mode.
+
+    With None, over the windows that fit into the images alone: (K, H − n + 1, W − n + 1) for n taps.
+    """
+    half = len(taps) // 2
+    if mode is not None:
+        images = np.pad(images, ((0, 0), (half, half), (half, half)), mode=mode)  # type: ignore[call-overload]
+    images = np.ascontiguousarray(images, np.float32)
+    means = np.empty((len(images), *(size - 2 * half for size in images.shape[1:])), np.float32)
+    half_done = np.empty(images.shape[2], np.float32)
+    for image, mean in zip(images, means, strict=True):
+        smooth(image, taps, half_done, mean)
+    return means
+
+
 def fit_windows(
     coefficients: np.ndarray,
     sample: np.ndarray,
