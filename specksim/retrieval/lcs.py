@@ -21,9 +21,7 @@ from specksim.retrieval.windows import fit_windows, window_taps
 from specksim.setups import Setup
 
 _LEAST_SIDE_PX = 24  # of the coarsest level
-_FITS = 2
-_FOLLOW, _LEAST_FOLLOW_PX = 0.4, 1.5  # sigma over which the displacement is smoothed, of the window's side
-_COARSE_FITS = 3
+_FITS, _COARSEST_FITS = 2, 4  # on the last level and on the first; one in between
 _FOLLOW, _LEAST_FOLLOW_PX = 0.4, 1.5  # sigma over which the displacement is smoothed, of the window's side
 _COARSE_WINDOW_PX = 13
 
@@ -116,7 +114,7 @@ def _coarse_shift(
     small = _halved(live.astype(np.float32)[None])[0] > 0.5
     coarse = _coarse_shift(halved[0], halved[1], small, taps, levels - 1, workers)
     coefficients = spline_coefficients(halved[0])
-    for _ in range(_COARSE_FITS):
+    for _ in range(_COARSEST_FITS if levels == 1 else 1):
         coarse = fit_windows(coefficients, halved[1], small, coarse, taps, zero_mean=False, workers=workers)[
             :2
         ]
