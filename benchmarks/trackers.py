@@ -2,16 +2,18 @@
 
     python benchmarks/trackers.py bias
     python benchmarks/trackers.py accuracy --plot docs/trackers.png
+    python benchmarks/trackers.py phase
     python benchmarks/trackers.py speed          # beside algotom and scikit-image where they are installed
 
-Times are the best of several runs in one process, in F: one 1024² FFT round trip (complex64, one thread).
+Times are processor times, the best of several runs in one process, in F: one 1024² FFT round trip
+(complex64, one thread).
 """
 
 import argparse
 import multiprocessing
 import resource
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -21,9 +23,9 @@ import scipy.fft
 import scipy.ndimage
 
 from specksim import Setup, detector, seeds
-from specksim.forward import SpecklePair, draw_pair
-from specksim.optics import rays
+from specksim.forward import SpecklePair, draw_pair, photograph
 from specksim.retrieval import find_method, lcs, method_names, mist, retrieve, speckle_tie, umpa, xst
+from specksim.retrieval.integration import radians_per_pixel
 from specksim.retrieval.matching import match_windows
 from specksim.retrieval.tracking import prepare
 from specksim.retrieval.windows import window_taps
@@ -36,33 +38,37 @@ EXPOSURES = (1, 4, 10, 20)
 MARGIN_PX = 16
 
 
-def best_s(work: Callable[[], object], runs: int = 5) -> float:
-    """Shortest of several runs, s, after one that is not counted."""
+def best_s(
+    work: Callable[[], object], runs: int = 5, clock: Callable[[], float] = time.process_time
+) -> float:
+    """Shortest of several runs, s, after one that is not counted; time of this process alone."""
     work()
     times = []
     for _ in range(runs):
-        start = time.perf_counter()
+        start = clock()
         work()
-        times.append(time.perf_counter() - start)
+        times.append(clock() - start)
     return min(times)
 
 
 def moved_pair(
-    setup: Setup, field: SpeckleField, displacement: Callable[..., tuple[np.ndarray, np.ndarray]]
+    setup: Setup,
+    field: SpeckleField,
+    displacement: Callable[..., tuple[np.ndarray, np.ndarray]],
+    steps: int = 1,
 ) -> tuple[np.ndarray, ...]:
-    """Noise-free reference and sample of a displacement in closed form, and its pixel means dx, dy."""
+    """References and samples of a displacement in closed form, nothing absorbed; its pixel means dx, dy."""
     n, side = setup.numerics.oversampling, setup.detector.rows
     place = (np.arange((side + 2 * MARGIN_PX) * n) + 0.5) / n - MARGIN_PX - side / 2
     y, x = np.meshgrid(place, place, indexing="ij")
     dx, dy = (np.broadcast_to(part, y.shape).astype(np.float32) for part in displacement(y, x))
-    speckle = crop_field(field, y.shape, 1, np.random.default_rng(0))[0][0]
-
-    def image(light: np.ndarray, deposited: bool) -> np.ndarray:
-        taps = detector.blur_taps(setup.blur_px, n, deposited)
-        return detector.expected_image(light, taps, n, (side, side))
-
-    images = image(speckle, False), image(rays.deposit(speckle, n * dx, n * dy), True)
-    return *images, *(detector.bin_mean(np.ascontiguousarray(cells), n, (side, side)) for cells in (dx, dy))
+    rng = np.random.default_rng(0)
+    speckles, _ = crop_field(field, y.shape, steps, rng)
+    whole = np.ones_like(dx)
+    images = [photograph(setup, speckle, whole, n * dx, n * dy, rng) for speckle in speckles]
+    references, samples = (np.stack(list(series)) for series in zip(*images, strict=True))
+    means = (detector.bin_mean(np.ascontiguousarray(cells), n, (side, side)) for cells in (dx, dy))
+    return references, samples, *means
 
 
 def report_bias() -> None:
@@ -196,13 +202,58 @@ def draw(
             axis.loglog(WINDOWS, errors[name, exposures], "o-", color=colour, label=f"{exposures}")
             axis.loglog(WINDOWS, bounds[exposures], "--", color=colour, lw=1)
         axis.axhline(still, color="0.6", lw=1)
-        axis.annotate("no motion", (WINDOWS[0], still), fontsize=8, va="bottom")
+        axis.annotate("no motion found", (WINDOWS[-1], still), fontsize=8, va="bottom", ha="right")
         axis.set(title=name, xlabel="window (pixel)", xticks=WINDOWS, xticklabels=WINDOWS)
+        axis.set(yticks=(0.002, 0.005, 0.01, 0.02, 0.05), yticklabels=(0.002, 0.005, 0.01, 0.02, 0.05))
         axis.minorticks_off()
     axes[0].set_ylabel("mean endpoint error, valid pixels (pixel)")
     axes[0].legend(title="exposures; dashed: bound")
     figure.savefig(path, dpi=110)
     plt.close(figure)
+
+
+def report_phase() -> None:
+    """RMS error of the phase over its largest value, its constant taken off, on the whole frame."""
+    setup = Setup()
+    field = simulate_field(setup, seeds.field_rng(0, "evaluation", 0))
+    width, strongest = 40.0, 0.5
+
+    def lens(y: np.ndarray, x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        fall = strongest / width * np.exp(0.5 - (x**2 + y**2) / (2 * width**2))
+        return fall * x, fall * y
+
+    reference, sample, _, _ = moved_pair(setup, field, lens, max(EXPOSURES))
+    y, x = np.mgrid[: setup.detector.rows, : setup.detector.columns] - (setup.detector.rows - 1) / 2
+    potential = -strongest * width * np.exp(0.5 - (x**2 + y**2) / (2 * width**2))
+    cases = [("phase lens, 0.5 px", None, reference, sample, radians_per_pixel(setup) * potential)]
+    for material in ("nylon", "al2o3"):
+        pair = draw_pair(
+            setup, field, material=material, geometry="sphere", seed=0, split="evaluation", index=0,
+            steps=max(EXPOSURES),
+        )  # fmt: skip
+        cases.append((f"{material} sphere", material, pair.reference, pair.sample, pair.phase))
+    print("RMS error of the phase over its largest value, 2000 photons, K = 1 / 4 / 20")
+    print(f"{'':<20}" + "".join(f"{case[0]:>26}" for case in cases))
+    for title, name, fewest, options in (
+        ("umpa", "umpa", 1, {}),
+        ("lcs", "lcs", 1, {}),
+        ("speckle-tie", "speckle-tie", 1, {"material": True}),
+        ("mist, attenuating", "mist", 2, {"material": True}),
+        ("mist, phase", "mist", 2, {"form": "phase"}),
+        ("mist, gradients", "mist", 4, {"form": "phase-gradients"}),
+    ):
+        line = f"{title:<20}"
+        for _, material, references, samples, phase in cases:
+            own = {**options, "material": material} if "material" in options else options
+            words = []
+            for exposures in (1, 4, 20):
+                if exposures < fewest or ("material" in own and material is None):
+                    words.append("-")
+                    continue
+                result = retrieve(name, references[:exposures], samples[:exposures], setup=setup, **own)
+                words.append(f"{np.std(result.phase - phase) / np.abs(phase).max():.3f}")
+            line += f"{' / '.join(words):>26}"
+        print(line)
 
 
 def report_speed() -> None:
@@ -223,20 +274,21 @@ def report_speed() -> None:
     runs["speckle-tie"] = partial(speckle_tie, reference, sample, setup=setup, material="nylon")
     for name in ("flow-ilk", "flow-tvl1"):
         runs[name] = partial(retrieve, name, reference, sample)
-    own = {}
     for name, run in runs.items():
         try:
-            own[name] = best_s(run)
+            seconds = best_s(run)
         except ModuleNotFoundError as error:
             print(f"{name:<22}{error}")
             continue
-        print(f"{name:<22}{1e3 * own[name]:>8.1f} ms{own[name] / unit:>8.2f} F")
-    report_algotom(reference, sample, own["umpa"], own["xst"])
+        print(f"{name:<22}{1e3 * seconds:>8.1f} ms{seconds / unit:>8.2f} F")
+    report_algotom(reference, sample, runs)
     report_memory()
 
 
-def report_algotom(reference: np.ndarray, sample: np.ndarray, umpa_s: float, xst_s: float) -> None:
-    """Time a pixel of algotom's CPU path on a part of the frame, against ours on all of it."""
+def report_algotom(
+    reference: np.ndarray, sample: np.ndarray, runs: Mapping[str, Callable[[], object]]
+) -> None:
+    """Elapsed time a pixel of algotom's CPU path on a part of the frame, against ours on all of it."""
     try:
         from algotom.util import correlation
     except ModuleNotFoundError:
@@ -246,16 +298,13 @@ def report_algotom(reference: np.ndarray, sample: np.ndarray, umpa_s: float, xst
     parts = [image[:side, :side].astype(np.float32) for image in (reference, sample)]
     tracked = (side - 2 * (margin + window // 2)) ** 2
     stacks = [part[None] for part in parts]
-    ours = {"umpa": umpa_s, "xst": xst_s}
     for name, run in {
         "umpa": lambda: correlation.find_local_shifts_umpa(*stacks, window, margin, gpu=False, ncore=1),
         "xst": lambda: correlation.find_local_shifts(*parts, 1, window, margin, gpu=False, ncore=1),
     }.items():
-        theirs = best_s(run, 2) / tracked
-        print(
-            f"algotom ({name}), CPU{1e6 * theirs:>10.1f} µs a pixel, "
-            f"{theirs / (ours[name] / reference.size):.0f} times ours"
-        )
+        theirs = best_s(run, 3, time.perf_counter) / tracked  # it starts processes
+        ours = best_s(runs[name], 5, time.perf_counter) / reference.size
+        print(f"algotom ({name}), CPU{1e6 * theirs:>10.1f} µs a pixel, {theirs / ours:.0f} times ours")
 
 
 def report_memory() -> None:
@@ -277,20 +326,22 @@ def large_pair(name: str) -> tuple[float, float, float]:
 
     retrieve(name, pattern[:64, :64], pattern[:64, :64])
     before = peak_gb()
-    start = time.perf_counter()
+    start = time.process_time()
     retrieve(name, pattern[:, 4:], pattern[:, 1:-3], window=13)
-    return time.perf_counter() - start, before, peak_gb()
+    return time.process_time() - start, before, peak_gb()
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
-    parser.add_argument("what", choices=("bias", "accuracy", "speed"))
+    parser.add_argument("what", choices=("bias", "accuracy", "phase", "speed"))
     parser.add_argument("--plot", type=Path, help="picture of the accuracy, PNG")
     arguments = parser.parse_args()
     if arguments.what == "bias":
         report_bias()
     elif arguments.what == "accuracy":
         report_accuracy(arguments.plot)
+    elif arguments.what == "phase":
+        report_phase()
     else:
         report_speed()
 

@@ -3,8 +3,8 @@
     pip install ./examples/third-party-tracker
     specksim retrieve nylon.h5 --method median-shift --option window=21
 
-A method is a callable `(reference, sample, *, setup=None, **options) -> Retrieval`. Its keyword parameters are its
-options; what it returns is checked for shape, finite values and a quality from 0 to 1.
+A method is a callable `(reference, sample, *, setup=None, **options) -> Retrieval`. Its keyword parameters
+are its options; what it returns is checked for shape, finite values and a quality from 0 to 1.
 """
 
 import numpy as np
