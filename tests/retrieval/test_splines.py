@@ -2,6 +2,8 @@
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from scipy import ndimage
 
 from specksim.retrieval import splines
@@ -66,3 +68,23 @@ def test_a_shift_beyond_the_frame_takes_the_borders_value():
     carried = to_reference_grid(maps)
     np.testing.assert_allclose(carried[0], 5.0)
     np.testing.assert_allclose(carried[2, 5], np.minimum(np.arange(12) + 5, 11), atol=1e-5)
+
+
+@given(st.integers(0, 10_000), st.floats(0.0, 2.5), st.floats(18.0, 60.0))
+def test_carried_displacement_is_found_where_it_leads(seed, size, length):
+    """d(x) = u(x + d(x)), for smooth fields of any size that do not fold."""
+    phases = np.random.default_rng(seed).uniform(0, 2 * np.pi, 4)
+    size = min(size, 0.4 * length / (2 * np.pi))  # a gradient of 0.4 at most
+    y, x = np.mgrid[:40, :44].astype(np.float32)
+    k = 2 * np.pi / length
+
+    def field(y, x):
+        return (
+            size * np.sin(k * x + phases[0]) * np.cos(k * y + phases[1]),
+            size * np.cos(k * x + phases[2]) * np.sin(k * y + phases[3]),
+        )
+
+    dx, dy = to_reference_grid(np.stack(field(y, x)).astype(np.float32))
+    inside = (slice(4, -4), slice(4, -4))
+    for found, led_to in zip((dx, dy), field(y + dy, x + dx), strict=True):
+        np.testing.assert_allclose(found[inside], led_to[inside], atol=5e-3)
