@@ -14,7 +14,7 @@ MODULES = {
 }
 
 FLOORS = (
-    {"materials", "grid", "compiled", "convex", "seeds"},
+    {"materials", "grid", "compiled", "convex", "plugins", "seeds"},
     {"setups"},
     {"phantoms", "optics", "detector", "sandpaper"},
     {"forward"},

@@ -5,16 +5,15 @@ are (H, W) or (K, H, W) counts. Its keyword parameters are its options. Other pa
 the entry point group `specksim.retrievals`.
 """
 
-import difflib
 import inspect
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import lru_cache
-from importlib.metadata import EntryPoint, entry_points
 from typing import Any
 
 import numpy as np
 
+from specksim.plugins import load_plugin, plugin_names
 from specksim.retrieval.lcs import lcs
 from specksim.retrieval.mist import mist
 from specksim.retrieval.optical_flow import flow_ilk, flow_tvl1
@@ -82,7 +81,7 @@ _BUILT_IN = {
 
 def method_names() -> tuple[str, ...]:
     """Names of all methods, built in and registered by other packages."""
-    return tuple(dict.fromkeys([*_BUILT_IN, *(point.name for point in entry_points(group=ENTRY_POINTS))]))
+    return plugin_names(ENTRY_POINTS, _BUILT_IN)
 
 
 def find_method(name: str) -> Method:
@@ -98,22 +97,10 @@ def find_method(name: str) -> Method:
 
 @lru_cache
 def _load(name: str) -> Method:
-    points = [point for point in entry_points(group=ENTRY_POINTS) if point.name == name]
-    if not points:
-        near = difflib.get_close_matches(name, method_names(), n=1)
-        hint = f"did you mean {near[0]!r}?" if near else f"known: {', '.join(method_names())}"
-        raise ValueError(f"unknown method {name!r}; {hint}")
-    return Method(name, _loaded(points[0]))
-
-
-def _loaded(point: EntryPoint) -> Callable[..., Retrieval]:
-    try:
-        function: Callable[..., Retrieval] = point.load()
-    except Exception as error:  # a foreign package may raise anything on import
-        raise ValueError(f"method {point.name!r} ({point.value}) fails to load: {error!r}") from error
+    function, where = load_plugin(ENTRY_POINTS, name, "method", _BUILT_IN)
     if not callable(function):
-        raise ValueError(f"method {point.name!r} ({point.value}) must be callable, got {function!r}")
-    return function
+        raise ValueError(f"{where} must be callable, got {function!r}")
+    return Method(name, function)
 
 
 def retrieve(

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -9,17 +10,27 @@ from scipy import ndimage
 
 from specksim.detector import gaussian_taps
 from specksim.retrieval.alignment import agreement
-from specksim.retrieval.inputs import speckle_images
+from specksim.retrieval.inputs import check_shift, choose_window, speckle_images
 from specksim.retrieval.integration import integrate_phase
+from specksim.retrieval.matching import FITS, match_windows
 from specksim.retrieval.result import Retrieval
 from specksim.retrieval.splines import spline_coefficients, to_reference_grid
-from specksim.retrieval.windows import ERROR_X, ERROR_Y, GAIN, MEAN, SOLVED, fit_windows, window_means
+from specksim.retrieval.windows import (
+    ERROR_X,
+    ERROR_Y,
+    GAIN,
+    MEAN,
+    SOLVED,
+    fit_windows,
+    window_means,
+    window_taps,
+)
 from specksim.setups import Setup
 
 SMOOTHING_PX = 0.7
 """Gaussian (sigma) by which both images are smoothed first. A detector's pixels alias the finest of the
-speckle, which then moves the wrong way: smoothing takes two thirds of the bias that this leaves, and costs
-less than it gains down to some hundred photons a pixel (`benchmarks/trackers.py`)."""
+speckle, which then moves the wrong way; with it smoothed away most of the bias that this leaves is gone, for
+hardly more noise."""
 
 _LEAST_BORDER_PX = 3  # as far as smoothing and interpolation reach
 
@@ -151,6 +162,35 @@ def tracked(
 
 def _ratio(first: np.ndarray, second: np.ndarray) -> np.ndarray:
     return np.divide(first, second, out=np.zeros_like(first), where=second > 0)
+
+
+def track_by_matching(
+    reference: np.ndarray,
+    sample: np.ndarray,
+    *,
+    method: str,
+    window: int | None,
+    kind: str,
+    max_shift: int,
+    zero_mean: bool,
+    setup: Setup | None,
+    workers: int,
+) -> Retrieval:
+    """The whole of a method that searches the best whole-pixel shift and refines it; see `umpa` and `xst`.
+
+    `kind` is that of the window, see `window_taps`; `zero_mean` says which model, and that the visibility is
+    found.
+    """
+    images = prepare(reference, sample, method)
+    window = choose_window(window, len(images.reference), images.live.shape)
+    check_shift(max_shift, images.live.shape)
+    taps = window_taps(window, kind)
+    match = partial(match_windows, taps=taps, max_shift=max_shift, zero_mean=zero_mean, workers=workers)
+    maps = track(images, match, taps, fits=FITS, zero_mean=zero_mean, workers=workers)
+    parameters = {"max_shift_px": max_shift}
+    return tracked(
+        images, maps, method=method, window=window, setup=setup, visibility=zero_mean, parameters=parameters
+    )
 
 
 def with_phase(result: Retrieval, setup: Setup | None) -> Retrieval:

@@ -1,14 +1,9 @@
 """UMPA: the unified modulated pattern analysis."""
 
-from functools import partial
-
 import numpy as np
 
-from specksim.retrieval.inputs import check_shift, choose_window
-from specksim.retrieval.matching import FITS, match_windows
 from specksim.retrieval.result import Retrieval
-from specksim.retrieval.tracking import prepare, track, tracked
-from specksim.retrieval.windows import window_taps
+from specksim.retrieval.tracking import track_by_matching
 from specksim.setups import Setup
 
 
@@ -63,19 +58,14 @@ def umpa(
     .. [1] Zdora et al., Phys. Rev. Lett. 118, 203903 (2017). doi:10.1103/PhysRevLett.118.203903
     .. [2] De Marco et al., Opt. Express 31, 635 (2023). doi:10.1364/OE.474794
     """
-    images = prepare(reference, sample, "umpa")
-    shape = images.live.shape
-    window = choose_window(window, len(images.reference), shape)
-    check_shift(max_shift, shape)
-    taps = window_taps(window, "hamming")
-    match = partial(match_windows, taps=taps, max_shift=max_shift, zero_mean=dark_field, workers=workers)
-    maps = track(images, match, taps, fits=FITS, zero_mean=dark_field, workers=workers)
-    return tracked(
-        images,
-        maps,
+    return track_by_matching(
+        reference,
+        sample,
         method="umpa",
         window=window,
+        kind="hamming",
+        max_shift=max_shift,
+        zero_mean=dark_field,
         setup=setup,
-        visibility=dark_field,
-        parameters={"max_shift_px": max_shift},
+        workers=workers,
     )

@@ -1,14 +1,9 @@
 """XST: X-ray speckle tracking by zero-normalised cross-correlation."""
 
-from functools import partial
-
 import numpy as np
 
-from specksim.retrieval.inputs import check_shift, choose_window
-from specksim.retrieval.matching import FITS, match_windows
 from specksim.retrieval.result import Retrieval
-from specksim.retrieval.tracking import prepare, track, tracked
-from specksim.retrieval.windows import window_taps
+from specksim.retrieval.tracking import track_by_matching
 from specksim.setups import Setup
 
 
@@ -56,19 +51,14 @@ def xst(
     ----------
     .. [1] Zdora, J. Imaging 4, 60 (2018). doi:10.3390/jimaging4050060
     """
-    images = prepare(reference, sample, "xst")
-    shape = images.live.shape
-    window = choose_window(window, len(images.reference), shape)
-    check_shift(max_shift, shape)
-    taps = window_taps(window, "boxcar")
-    match = partial(match_windows, taps=taps, max_shift=max_shift, zero_mean=True, workers=workers)
-    maps = track(images, match, taps, fits=FITS, zero_mean=True, workers=workers)
-    return tracked(
-        images,
-        maps,
+    return track_by_matching(
+        reference,
+        sample,
         method="xst",
         window=window,
+        kind="boxcar",
+        max_shift=max_shift,
+        zero_mean=True,
         setup=setup,
-        visibility=True,
-        parameters={"max_shift_px": max_shift},
+        workers=workers,
     )
