@@ -1,6 +1,6 @@
 """A tracker of another package: one shift for the whole frame, that of the median window.
 
-    pip install ./examples/third-party-tracker
+    pip install ./examples/tracker-plugin
     specksim retrieve nylon.h5 --method median-shift --option window=21
 
 A method is a callable `(reference, sample, *, setup=None, **options) -> Retrieval`. Its keyword parameters

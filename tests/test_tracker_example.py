@@ -17,7 +17,7 @@ EXAMPLES = Path(__file__).parent.parent / "examples"
 @pytest.fixture
 def installed(tmp_path, monkeypatch):
     """The tracker of another package, with the entry points of its own pyproject.toml."""
-    folder = EXAMPLES / "third-party-tracker"
+    folder = EXAMPLES / "tracker-plugin"
     project = tomllib.loads((folder / "pyproject.toml").read_text())["project"]
     lines = [f"{name} = {value}" for name, value in project["entry-points"][registry.ENTRY_POINTS].items()]
     info = tmp_path / "example-1.0.dist-info"
