@@ -23,6 +23,7 @@ import scipy.fft
 import scipy.ndimage
 
 from specksim import Setup, detector, seeds
+from specksim.assessment import displacement_bound_px
 from specksim.forward import SpecklePair, draw_pair, photograph
 from specksim.retrieval import find_method, lcs, method_names, mist, retrieve, speckle_tie, umpa, xst
 from specksim.retrieval.integration import radians_per_pixel
@@ -107,31 +108,29 @@ def report_bias() -> None:
 
 @dataclass(frozen=True)
 class Scene:
-    """A pair with 20 exposures, and the mean squared gradient of its noise-free reference, counts²/px²."""
+    """A pair with 20 exposures, and its first reference without noise, counts."""
 
     pair: SpecklePair
-    gradient: float
+    clean: np.ndarray
 
 
 def scenes(setup: Setup) -> list[Scene]:
     field = simulate_field(setup, seeds.field_rng(0, "evaluation", 0))
+    quiet = setup.with_values(detector__photons_per_pixel=float("inf"))
     options = {"material": "nylon", "seed": 0, "split": "evaluation"}
     found = []
     for geometry, index in SCENES:
         pair = draw_pair(setup, field, geometry=geometry, index=index, steps=max(EXPOSURES), **options)
-        quiet = setup.with_values(detector__photons_per_pixel=float("inf"))
         clean = draw_pair(quiet, field, geometry=geometry, index=index, steps=1, **options).reference[0]
-        slopes = np.gradient(setup.detector.photons_per_pixel * clean.astype(float))
-        found.append(Scene(pair, float(sum((slope**2).mean() for slope in slopes))))
+        found.append(Scene(pair, setup.detector.photons_per_pixel * clean))
     return found
 
 
 def bound_px(setup: Setup, scene: Scene, window: int, exposures: int) -> float:
     """Cramér–Rao bound of the mean endpoint error for one displacement in a Hamming window, t near 1."""
-    taps = window_taps(window, "hamming").astype(float)
-    pixels = exposures / (taps**2).sum() ** 2
-    variance = 2.0 * setup.detector.photons_per_pixel  # of reference and sample together
-    return float(np.sqrt(2 * variance / (pixels * scene.gradient)) * np.sqrt(np.pi / 2))
+    least = displacement_bound_px(scene.clean, 1, setup.detector.photons_per_pixel)
+    pixels = exposures / (window_taps(window, "hamming").astype(float) ** 2).sum() ** 2
+    return float(np.sqrt(np.mean(np.square(least)) / pixels * np.pi / 2))
 
 
 def report_accuracy(plot: Path | None) -> None:

@@ -1,7 +1,7 @@
 """Options that several commands share."""
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -83,11 +83,33 @@ def cores() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
-def result_path(out: str | None, sample: str, overwrite: bool) -> "Path":
-    """Where to write the results of a sample's file: refused if it is there and is not to be replaced."""
+def result_path(out: str | None, sources: Sequence[str], overwrite: bool) -> "Path":
+    """Where to write the results of some files of images, the last of which names them by default.
+
+    Raises
+    ------
+    FileExistsError
+        If the file is there and is not to be replaced.
+    ValueError
+        If it is one of the sources.
+    """
     from pathlib import Path
 
-    target = Path(out) if out else Path(f"{Path(sample.partition('::')[0]).stem}-retrieved.h5")
-    if target.exists() and not overwrite:
-        raise FileExistsError(f"{target} exists; give --overwrite to replace it")
+    files = [Path(source.partition("::")[0]) for source in sources]
+    target = Path(out) if out else Path(f"{files[-1].stem}-retrieved.h5")
+    if target.exists():
+        if any(file.exists() and target.samefile(file) for file in files):
+            raise ValueError(f"{target} is read from: write the results to another file")
+        if not overwrite:
+            raise FileExistsError(f"{target} exists; give --overwrite to replace it")
     return target
+
+
+def picture_path(path: "str | Path") -> "Path":
+    """Where to draw a picture: refused if something else than a picture is there."""
+    from pathlib import Path
+
+    path = Path(path)
+    if path.is_file() and path.read_bytes()[:4] != b"\x89PNG":
+        raise click.ClickException(f"{path} exists and is no PNG: it is left as it is")
+    return path

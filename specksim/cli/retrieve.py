@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from specksim.cli.options import cores, measurement_options, optional_setup, result_path
+from specksim.cli.options import cores, measurement_options, optional_setup, picture_path, result_path
 
 if TYPE_CHECKING:
     import numpy as np
@@ -73,7 +73,9 @@ def retrieve(
     from specksim.retrieval import write_retrieval
 
     region = _parse_region(roi)
-    target = result_path(out, sources[-1], overwrite)
+    target = result_path(out, sources, overwrite)
+    if figure:
+        picture_path(figure)
     options = _options(method, workers, window=window, max_shift=max_shift, material=material, more=more)
     lines: list[str] = []
     if len(sources) == 1:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from specksim.cli.options import measurement_options, optional_setup, result_path
+from specksim.cli.options import measurement_options, optional_setup, picture_path, result_path
 from specksim_train.cli import require_backend
 
 if TYPE_CHECKING:
@@ -69,7 +69,9 @@ def predict(
     from specksim.retrieval import write_retrieval
     from specksim_train.inference import TILE_PX, OutsideTraining, load
 
-    target = result_path(out, sample, overwrite)
+    target = result_path(out, (reference, sample), overwrite)
+    if figure:
+        picture_path(figure)
     correction = Correction.read(dark, flat)
     lines: list[str] = []
     with (
