@@ -50,8 +50,8 @@ def umpa(
     Notes
     -----
     The whole-pixel minimum of the cost is refined by a parabola and then by least-squares fits of the
-    same model against the interpolated reference. The parabola alone is wrong by 0.02 px (RMS) on identical
-    images and by 0.1 px half-way between pixels, as the cost is not symmetric around its minimum.
+    same model against the interpolated reference. The parabola alone is wrong by 0.02 px (RMS) even on
+    identical images, as the cost is not symmetric around its minimum.
 
     References
     ----------
