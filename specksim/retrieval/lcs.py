@@ -5,7 +5,7 @@ order in u; it is solved from coarse to fine on images binned by powers of two, 
 around the displacement found before, with the reference interpolated there. Within a window the displacement
 follows what was found before, smoothed over the window, and does not count as constant as in template
 matching: where it changes from pixel to pixel, errors are several times smaller than those of UMPA and XST,
-for 4 % more noise.
+for a few per cent more noise.
 """
 
 import math
