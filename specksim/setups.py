@@ -272,7 +272,7 @@ class Setup:
             section, dot, key = path.strip().partition(".")
             if not (equals and dot and key):
                 raise ValueError(f"--set needs SECTION.KEY=VALUE, got {text!r}")
-            tree.setdefault(section, {})[key] = _toml_value(value.strip())
+            tree.setdefault(section, {})[key] = toml_value(value.strip())
         try:
             return self._updated(tree, Path())
         except ValueError as error:
@@ -358,7 +358,8 @@ def _nearest_key(key: str, section: str) -> str:
     return f"; known: {', '.join(own or (*_PARTS, 'base'))}"
 
 
-def _toml_value(text: str) -> Any:
+def toml_value(text: str) -> Any:
+    """A TOML value, or the text as it is if it is none."""
     try:
         return tomllib.loads(f"value = {text}")["value"]
     except tomllib.TOMLDecodeError:

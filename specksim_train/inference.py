@@ -11,8 +11,9 @@ import numpy as np
 
 from specksim.assessment import visibility
 from specksim.retrieval import Retrieval, integrate_phase
+from specksim.retrieval.alignment import compare, find_drift, flux_ratio, shift_back
+from specksim.retrieval.inputs import FEWEST_COUNTS, as_exposures
 from specksim.setups import Setup
-from specksim_train.alignment import compare, find_drift, flux_ratio, shift_back
 from specksim_train.tiling import predict_tiled
 
 TILE_PX = 1536
@@ -21,7 +22,6 @@ TILE_PX = 1536
 _FILES = ("best.keras", "last.keras")
 _WEIGHTS = Path(__file__).parent / "weights"
 _LOOKED_AT_PX = 128  # window in which the speckle's visibility is measured, smaller than the beam's profile
-_FEWEST_COUNTS = 20.0  # below, an image is taken to be relative intensity and its noise to be unknown
 _LEAST_QUALITY, _TRUSTED_QUALITY = 0.3, 0.5
 
 
@@ -187,7 +187,7 @@ class Network:
             If the images differ in shape, are not (H, W) or (K, H, W), hold NaN or negative counts or no
             light, or if the tile is too small for the overlap.
         """
-        references, samples = _checked(reference, sample)
+        references, samples = as_exposures(reference, sample)
         reach = self.radius_px if overlap is None else overlap
         results = [self._predict_pair(*pair, tile, reach) for pair in zip(references, samples, strict=True)]
         result = results[0] if len(results) == 1 else _averaged(results)
@@ -295,30 +295,13 @@ def speckle_visibility(reference: np.ndarray) -> float:
     return float(
         np.median(
             [
-                visibility(window, mean if mean >= _FEWEST_COUNTS else 0.0)
+                visibility(window, mean if mean >= FEWEST_COUNTS else 0.0)
                 for window, mean in zip(windows, means, strict=True)
                 if mean > 0
             ]
             or [0.0]
         )
     )
-
-
-def _checked(reference: np.ndarray, sample: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Both as (K, H, W) float32."""
-    images = {"reference": np.asarray(reference), "sample": np.asarray(sample)}
-    shapes = [image.shape for image in images.values()]
-    if shapes[0] != shapes[1]:
-        raise ValueError(f"reference and sample must be of one shape, got {shapes[0]} and {shapes[1]}")
-    for name, image in images.items():
-        if image.ndim not in (2, 3) or 0 in image.shape:
-            raise ValueError(f"{name} must be (H, W) or (K, H, W), got shape {image.shape}")
-        if image.dtype.kind not in "uif":
-            raise ValueError(f"{name} must hold numbers, got {image.dtype}")
-        if not (np.isfinite(image).all() and image.min() >= 0 and image.max() > 0):
-            raise ValueError(f"{name} must be finite, >= 0 and not all 0")
-    taken = [image.astype(np.float32) for image in images.values()]
-    return (taken[0], taken[1]) if taken[0].ndim == 3 else (taken[0][None], taken[1][None])
 
 
 def _averaged(results: list[Retrieval]) -> Retrieval:

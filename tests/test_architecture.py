@@ -14,7 +14,7 @@ MODULES = {
 }
 
 FLOORS = (
-    {"materials", "grid", "compiled", "convex", "seeds"},
+    {"materials", "grid", "compiled", "convex", "plugins", "seeds"},
     {"parts"},
     {"setups"},
     {"phantoms", "optics", "detector", "grains", "sandpaper", "validity"},
@@ -23,7 +23,7 @@ FLOORS = (
     {"request", "assessment"},
     {"tuning"},
     {"dataset", "workers"},
-    {"generation", "figures"},
+    {"generation", "figures", "retrieval"},
     {"benchmark"},
     {"cli"},
 )
@@ -105,7 +105,8 @@ def test_imports_point_up_the_page(module):
         (("optics",), {"phantoms", "sandpaper", "setups"}),
         (("forward",), {"dataset", "generation", "workers", "cli", "figures"}),
         (("dataset",), {"generation", "workers", "cli", "figures"}),
-        (("generation", "figures", "workers", "benchmark"), {"cli"}),
+        (("generation", "figures", "workers", "retrieval", "benchmark"), {"cli"}),
+        (("retrieval",), {"forward", "phantoms", "generation", "workers", "figures"}),
     ],
 )
 def test_rooms_that_must_not_know_each_other(rooms_, forbidden):

@@ -2,6 +2,8 @@
 
 import click
 
+from specksim.cli.options import picture_path
+
 
 @click.command()
 @click.argument("file", type=click.Path())
@@ -20,9 +22,7 @@ def preview(file: str, row: int, out: str | None) -> None:
     from specksim.dataset import open_dataset
     from specksim.figures import preview as draw
 
-    path = Path(out) if out else Path(file).with_suffix(".png")
-    if path.is_file() and path.read_bytes()[:4] != b"\x89PNG":
-        raise click.ClickException(f"{path} exists and is no PNG: it is left as it is")
+    path = picture_path(Path(out) if out else Path(file).with_suffix(".png"))
     with open_dataset(file) as dataset:
         if not -len(dataset) <= row < len(dataset):
             n = len(dataset)

@@ -10,17 +10,16 @@ Other packages register theirs under the entry point group `specksim.geometries`
 describes have the file in their name, see `files`.
 """
 
-import difflib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import lru_cache, partial
-from importlib.metadata import entry_points
 from typing import Any, Protocol
 
 import numpy as np
 
 from specksim.grid import Grid
 from specksim.phantoms import bodies, draws, fields, files, flower, shapes, training
+from specksim.plugins import load_plugin, plugin_names
 from specksim.setups import Setup
 
 ENTRY_POINTS = "specksim.geometries"
@@ -73,7 +72,7 @@ TRAINING = tuple(_TRAINING)
 
 def geometry_names() -> tuple[str, ...]:
     """Names of all geometries, built in and registered by other packages."""
-    return tuple(dict.fromkeys([*_BUILT_IN, *(point.name for point in entry_points(group=ENTRY_POINTS))]))
+    return plugin_names(ENTRY_POINTS, _BUILT_IN)
 
 
 def find_geometry(name: str) -> Geometry:
@@ -106,19 +105,12 @@ def resolve_name(name: str) -> str:
 
 @lru_cache
 def _load(name: str) -> Geometry:
-    points = [point for point in entry_points(group=ENTRY_POINTS) if point.name == name]
-    if not points:
-        near = difflib.get_close_matches(name, geometry_names(), n=1)
-        known = ", ".join([*geometry_names(), *(f"{kind}:FILE@UNIT" for kind in files.KINDS)])
-        hint = f"did you mean {near[0]!r}?" if near else f"known: {known}"
-        raise ValueError(f"unknown geometry {name!r}; {hint}")
-    try:
-        loaded = points[0].load()
-    except Exception as error:  # a foreign package may raise anything on import
-        raise ValueError(f"geometry {name!r} ({points[0].value}) fails to load: {error!r}") from error
+    named = [*_BUILT_IN, *(f"{kind}:FILE@UNIT" for kind in files.KINDS)]
+    loaded, where = load_plugin(ENTRY_POINTS, name, "geometry", named)
     if not (callable(getattr(loaded, "draw", None)) and callable(getattr(loaded, "thickness", None))):
-        raise ValueError(f"geometry {name!r} ({points[0].value}) has no draw and thickness")
-    return loaded
+        raise ValueError(f"{where} has no draw and thickness")
+    geometry: Geometry = loaded
+    return geometry
 
 
 def draw_scene(geometry: str, material: str, setup: Setup, rng: np.random.Generator) -> dict[str, Any]:

@@ -42,7 +42,8 @@ class Retrieval:
     quality : (H, W) float32
         Trust in the displacement: from 1 down to 0, where it is not to be used (borders, dead pixels).
     transmission : (H, W) float32 or None
-        Intensity transmission of the object.
+        Intensity transmission t of the object; of methods that cannot tell loss from spreading (all but MIST,
+        speckle-tie and the networks) t / |det(I + ∇d)|.
     dark_field : (H, W) float32 or None
         Visibility of the sample image over that of the reference.
     phase : (H, W) float32 or None

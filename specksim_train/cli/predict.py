@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from specksim.cli.options import load_setup
+from specksim.cli.options import measurement_options, optional_setup, picture_path, result_path
 from specksim_train.cli import require_backend
 
 if TYPE_CHECKING:
@@ -19,23 +19,7 @@ if TYPE_CHECKING:
 @click.argument("reference", type=click.Path(), metavar="REF")
 @click.argument("sample", type=click.Path())
 @click.option("--model", required=True, metavar="M", help="Run folder, .keras file, or shipped network.")
-@click.option(
-    "--setup",
-    "setup_source",
-    metavar="NAME|FILE.toml",
-    help="A preset or a TOML file; with it the phase is integrated.",
-)
-@click.option(
-    "--set",
-    "assignments",
-    multiple=True,
-    metavar="KEY=VALUE",
-    help="Replace a value of the setup; repeatable.",
-)
-@click.option("--dark", type=click.Path(), help="Images without beam; their mean is subtracted.")
-@click.option("--flat", type=click.Path(), help="Images without sandpaper and object, to divide by.")
-@click.option("-o", "--out", type=click.Path(), help="The file to write. Default: SAMPLE-retrieved.h5")
-@click.option("--figure", type=click.Path(), metavar="PNG", help="Draw the maps of the first pair.")
+@measurement_options
 @click.option("--average", is_flag=True, help="The frames are exposures of one pair: give their mean.")
 @click.option(
     "--subtract-drift", is_flag=True, help="Take the median displacement off: the sandpaper has moved."
@@ -52,7 +36,6 @@ if TYPE_CHECKING:
     metavar="PX",
     help="Overlap of tiles on each side. Default: as far as the network looks.",
 )
-@click.option("--overwrite", is_flag=True, help="Replace an existing file.")
 def predict(
     reference: str,
     sample: str,
@@ -78,20 +61,17 @@ def predict(
     specksim-train predict ref.tif sample.tif --model run --setup imbl-28kev -o out.h5
     specksim-train predict ref.tif scan.h5::/entry/data/data --model run --dark dark.tif
     """
-    if assignments and setup_source is None:
-        raise click.UsageError("--set needs --setup")
+    setup = optional_setup(setup_source, assignments)
     require_backend()
     import warnings
-    from pathlib import Path
 
     from specksim.images import Correction, frame_pairs, open_images
     from specksim.retrieval import write_retrieval
     from specksim_train.inference import TILE_PX, OutsideTraining, load
 
-    target = Path(out) if out else Path(f"{Path(sample.partition('::')[0]).stem}-retrieved.h5")
-    if target.exists() and not overwrite:
-        raise FileExistsError(f"{target} exists; give --overwrite to replace it")
-    setup = load_setup(setup_source, assignments) if setup_source else None
+    target = result_path(out, (reference, sample), overwrite)
+    if figure:
+        picture_path(figure)
     correction = Correction.read(dark, flat)
     lines: list[str] = []
     with (

@@ -8,7 +8,18 @@ import pytest
 
 import specksim
 
-COMMANDS = ["generate", "suite", "info", "check", "preview", "assess", "materials", "setups", "tune"]
+COMMANDS = [
+    "generate",
+    "suite",
+    "info",
+    "check",
+    "retrieve",
+    "preview",
+    "assess",
+    "materials",
+    "setups",
+    "tune",
+]
 HEAVY = [
     "numpy",
     "scipy",

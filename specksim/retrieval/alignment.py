@@ -5,6 +5,8 @@ from dataclasses import dataclass
 import numpy as np
 from scipy import fft, ndimage
 
+from specksim.retrieval.windows import window_means
+
 _LOWEST, _HIGHEST = 1 / 32, 0.25  # cycles per pixel: between the beam's profile and photon noise
 _LEAST_SIGNIFICANCE = 8.0  # in standard deviations of the correlation of unrelated images
 _SOFTENING = 0.01  # of the mean: frequencies where neither image holds anything but rounding errors
@@ -101,28 +103,69 @@ def compare(
     Returns
     -------
     quality : (H, W) float32
-        Correlation of the reference with sample(x + d(x)) in windows of 9 × 9 pixels, 0 to 1. 0 within 8
-        pixels of the border and of where x + d(x) lies outside of the frame.
+        See `agreement`.
     transmission : (H, W) float32
-        Ratio of the counts that such windows receive and send: t, since sample(x + d) |det(I + ∇d)| is
-        t times the reference. 0 where the reference has no light.
+        Ratio of the counts that windows of 9 × 9 pixels receive and send: t, since sample(x + d) |det(I +
+        ∇d)| is t times the reference. 0 where the reference has no light.
     """
-    rows, columns = (np.arange(size, dtype=np.float32) for size in reference.shape)
-    place = np.stack([rows[:, None] + dy, columns[None, :] + dx])
-    pulled = ndimage.map_coordinates(sample, place, order=1, mode="nearest")
-    quality = _correlation(reference, pulled)
-    last = np.array(reference.shape, np.float32)[:, None, None] - 1
-    outside = ((place < 0) | (place > last)).any(axis=0)
-    # what lies beyond the frame counts as outside, too
-    quality[ndimage.maximum_filter(outside, 2 * _BORDER_PX + 1, mode="constant", cval=True)] = 0.0
-    del place, outside
-    pulled *= _expansion(dx, dy)
-    sent, received = (ndimage.uniform_filter(image, _WINDOW_PX) for image in (reference, pulled))
+    pulled = _pulled(sample, dx, dy)
+    quality = _correlation([(reference, pulled)])
+    quality[_left_frame(dx, dy, _BORDER_PX)] = 0.0
+    pulled *= area_ratio(dx, dy)
+    sent, received = (_box_mean(image) for image in (reference, pulled))
     transmission = np.divide(received, sent, out=np.zeros_like(sent), where=sent > 0)
     return quality, transmission
 
 
-def _expansion(dx: np.ndarray, dy: np.ndarray) -> np.ndarray:
+def agreement(
+    reference: np.ndarray,
+    sample: np.ndarray,
+    dx: np.ndarray,
+    dy: np.ndarray,
+    border_px: int = _BORDER_PX,
+) -> np.ndarray:
+    """How well a displacement explains the sample: the quality of a `Retrieval`.
+
+    Parameters
+    ----------
+    reference, sample : (K, H, W) float32
+    dx, dy : (H, W) float32
+        Displacement from reference to sample, pixels.
+    border_px : int
+        How far what is not in the frame reaches.
+
+    Returns
+    -------
+    (H, W) float32
+        Correlation of the reference with sample(x + d(x)) in windows of 9 × 9 pixels of all exposures, 0 to
+        1. 0 within `border_px` of the border and of where x + d(x) lies outside of the frame.
+    """
+    quality = _correlation(
+        [(image, _pulled(moved, dx, dy)) for image, moved in zip(reference, sample, strict=True)]
+    )
+    quality[_left_frame(dx, dy, border_px)] = 0.0
+    return quality
+
+
+def _pulled(sample: np.ndarray, dx: np.ndarray, dy: np.ndarray) -> np.ndarray:
+    """sample(x + d(x)), linear between pixels."""
+    rows, columns = (np.arange(size, dtype=np.float32) for size in sample.shape)
+    place = np.stack([rows[:, None] + dy, columns[None, :] + dx])
+    pulled: np.ndarray = ndimage.map_coordinates(sample, place, order=1, mode="nearest")
+    return pulled
+
+
+def _left_frame(dx: np.ndarray, dy: np.ndarray, border_px: int) -> np.ndarray:
+    """Within `border_px` of the border and of where x + d(x) lies outside of the frame."""
+    height, width = dx.shape
+    rows, columns = np.arange(height)[:, None] + dy, np.arange(width)[None, :] + dx
+    outside = (rows < -0.5) | (rows > height - 0.5) | (columns < -0.5) | (columns > width - 0.5)
+    # what lies beyond the frame counts as outside, too
+    near: np.ndarray = ndimage.maximum_filter(outside, 2 * border_px + 1, mode="constant", cval=True)
+    return near
+
+
+def area_ratio(dx: np.ndarray, dy: np.ndarray) -> np.ndarray:
     """|det(I + ∇d)|: the area onto which a pixel's light is spread, pixels."""
     return np.abs(
         (1 + np.gradient(dx, axis=1)) * (1 + np.gradient(dy, axis=0))
@@ -130,17 +173,24 @@ def _expansion(dx: np.ndarray, dy: np.ndarray) -> np.ndarray:
     ).astype(np.float32)
 
 
-def _correlation(first: np.ndarray, second: np.ndarray) -> np.ndarray:
-    """Local correlation coefficient, negative values as 0; 0 where an image is constant."""
-    # around the mean, in units of it: sums of squares of raw counts would lose float32's digits
-    first, second = (image / max(float(image.mean()), 1e-30) - 1 for image in (first, second))
+def _box_mean(values: np.ndarray) -> np.ndarray:
+    """Mean over windows of 9 × 9 pixels, the image mirrored at its border."""
+    taps = np.full(_WINDOW_PX, 1 / _WINDOW_PX, np.float32)
+    mean: np.ndarray = window_means(values[None], taps)[0]
+    return mean
 
-    def mean(values: np.ndarray) -> np.ndarray:
-        return ndimage.uniform_filter(values, _WINDOW_PX)
 
-    mean_1, mean_2 = mean(first), mean(second)
-    variance = (mean(first**2) - mean_1**2) * (mean(second**2) - mean_2**2)
-    covariance = mean(first * second) - mean_1 * mean_2
-    some = variance > 1e-12
-    root = np.sqrt(variance, out=np.ones_like(variance), where=some)
+def _correlation(pairs: list[tuple[np.ndarray, np.ndarray]]) -> np.ndarray:
+    """Local correlation coefficient of all pairs, negative values as 0; 0 where images are constant."""
+    variances, covariance = np.zeros((2, *pairs[0][0].shape), np.float32), np.zeros_like(pairs[0][0])
+    for pair in pairs:
+        # around the mean, in units of it: sums of squares of raw counts would lose float32's digits
+        first, second = (image / np.float32(max(float(image.mean()), 1e-30)) - 1 for image in pair)
+        means = _box_mean(first), _box_mean(second)
+        variances[0] += _box_mean(first**2) - means[0] ** 2
+        variances[1] += _box_mean(second**2) - means[1] ** 2
+        covariance += _box_mean(first * second) - means[0] * means[1]
+    product = variances[0] * variances[1]
+    some = (product > 1e-12) & (variances[0] > 0)
+    root = np.sqrt(product, out=np.ones_like(product), where=some)
     return np.where(some, np.clip(covariance / root, 0.0, 1.0), 0.0).astype(np.float32)

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from scipy import ndimage
 
-from specksim_train.alignment import Drift, compare, find_drift, flux_ratio, shift_back
+from specksim.retrieval.alignment import Drift, compare, find_drift, flux_ratio, shift_back
 
 
 def speckle(shape=(128, 160), seed=0, sigma=1.5):
