@@ -24,13 +24,14 @@ import scipy.ndimage
 
 from specksim import Setup, detector, seeds
 from specksim.assessment import displacement_bound_px
-from specksim.forward import SpecklePair, draw_pair, photograph
+from specksim.forward import SpecklePair, draw_pair
+from specksim.optics import rays
 from specksim.retrieval import find_method, lcs, method_names, mist, retrieve, speckle_tie, umpa, xst
 from specksim.retrieval.integration import radians_per_pixel
 from specksim.retrieval.matching import match_windows
 from specksim.retrieval.tracking import prepare
 from specksim.retrieval.windows import window_taps
-from specksim.sandpaper import SpeckleField, crop_field, simulate_field
+from specksim.sandpaper import SpeckleField, cut, draw_places, simulate_field
 
 TRACKERS = {"umpa": umpa, "umpa, dark field": partial(umpa, dark_field=True), "xst": xst, "lcs": lcs}
 SCENES = (("sphere", 0), ("fiber", 1), ("spheres-in-fiber", 2), ("spheres-in-block", 3))
@@ -64,10 +65,10 @@ def moved_pair(
     y, x = np.meshgrid(place, place, indexing="ij")
     dx, dy = (np.broadcast_to(part, y.shape).astype(np.float32) for part in displacement(y, x))
     rng = np.random.default_rng(0)
-    speckles, _ = crop_field(field, y.shape, steps, rng)
-    whole = np.ones_like(dx)
-    images = [photograph(setup, speckle, whole, n * dx, n * dy, rng) for speckle in speckles]
-    references, samples = (np.stack(list(series)) for series in zip(*images, strict=True))
+    speckles = [cut(field.intensity, place, y.shape) for place in draw_places(field, steps, rng)]
+    references = np.stack([detector.record(setup, speckle, rng) for speckle in speckles])
+    moved = [rays.deposit(speckle, n * dx, n * dy) for speckle in speckles]
+    samples = np.stack([detector.record(setup, light, rng, deposited=True) for light in moved])
     means = (detector.bin_mean(np.ascontiguousarray(cells), n, (side, side)) for cells in (dx, dy))
     return references, samples, *means
 

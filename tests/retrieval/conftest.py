@@ -8,7 +8,7 @@ import pytest
 
 from specksim import detector, seeds
 from specksim.optics import rays
-from specksim.sandpaper import SpeckleField, crop_field, simulate_field
+from specksim.sandpaper import SpeckleField, cut, draw_places, simulate_field
 from specksim.setups import Setup
 
 SIDE, MARGIN = 128, 16
@@ -64,7 +64,8 @@ def moved(tracked_setup: Setup, tracked_field: SpeckleField) -> Callable[..., Kn
         through = transmission(y, x) if callable(transmission) else transmission
         through = np.broadcast_to(through, y.shape).astype(np.float32)
         rng = np.random.default_rng(seed)
-        speckles, _ = crop_field(tracked_field, y.shape, exposures, rng)
+        places = draw_places(tracked_field, exposures, rng)
+        speckles = [cut(tracked_field.intensity, place, y.shape) for place in places]
 
         def image(light: np.ndarray, deposited: bool, more_px: float = 0.0) -> np.ndarray:
             sigma = float(np.hypot(tracked_setup.blur_px, more_px))
