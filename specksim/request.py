@@ -1,6 +1,7 @@
 """What a data set was asked to hold: all that its pairs depend on, but their number."""
 
 import json
+import re
 from dataclasses import dataclass
 from typing import Self
 
@@ -23,6 +24,8 @@ class Request:
     seed : int
     steps : int
         Positions of the sandpaper for each pair, K.
+    reference : str
+        SHA-256 of the measured reference that is the speckle; empty for simulated sandpaper.
     """
 
     setup: Setup
@@ -31,6 +34,7 @@ class Request:
     split: str
     seed: int
     steps: int = 1
+    reference: str = ""
 
     def __post_init__(self) -> None:
         for name in ("materials", "geometries"):
@@ -42,6 +46,8 @@ class Request:
                 raise ValueError(f"{name} must be an integer, got {getattr(self, name)!r}")
         if self.steps < 1:
             raise ValueError(f"steps must be >= 1, got {self.steps}")
+        if not (isinstance(self.reference, str) and re.fullmatch("([0-9a-f]{64})?", self.reference)):
+            raise ValueError(f"reference must be a SHA-256 or empty, got {self.reference!r}")
         seeds.check(self.seed, self.split)
 
     @classmethod
@@ -54,6 +60,7 @@ class Request:
         split: str = "training",
         seed: int = 0,
         steps: int = 1,
+        reference: str = "",
     ) -> Self:
         """Check a request; `material` may be `mixed`, which takes nylon, PMMA and Al2O3 in turn.
 
@@ -68,7 +75,7 @@ class Request:
         for name in names:
             materials.refractive_index(name, setup.beam.energy_kev)
         known = tuple(phantoms.resolve_name(geometry) for geometry in geometries)
-        return cls(setup, names, known, split, seed, steps)
+        return cls(setup, names, known, split, seed, steps, reference)
 
     def geometry_of(self, index: int) -> str:
         """Geometry of a pair."""
@@ -92,6 +99,7 @@ class Request:
                 "split": self.split,
                 "seed": self.seed,
                 "steps": self.steps,
+                "reference": self.reference,
                 "propagation": "rays",
             }
         )
@@ -114,13 +122,14 @@ class Request:
                 tree["split"],
                 tree["seed"],
                 tree["steps"],
+                tree["reference"],
             )
         except (KeyError, TypeError, RecursionError, json.JSONDecodeError) as error:
             raise ValueError(f"not a request: {error!r}") from None
 
     def difference(self, other: Self) -> str:
         """Which part of two requests differs first, in words; empty where none does."""
-        for name in ("materials", "geometries", "split", "seed", "steps"):
+        for name in ("materials", "geometries", "split", "seed", "steps", "reference"):
             ours, theirs = getattr(self, name), getattr(other, name)
             if ours != theirs:
                 return f"{name}: {theirs!r} there, {ours!r} asked for"

@@ -162,18 +162,22 @@ def _project(thickness, planes, centres, pitch):
 
 @dataclass(frozen=True)
 class SpeckleField:
-    """A periodic speckle field in the object plane.
+    """A speckle field in the object plane.
 
     Attributes
     ----------
     intensity : (rows, columns) float32
-        Wave-optical intensity at the detector's distance on the ray grid, relative to its mean.
+        Intensity at the detector's distance on the ray grid, relative to its mean.
     transmission : float
-        Mean intensity behind the sandpaper relative to the beam ahead of it.
+        Mean intensity behind the sandpaper relative to the beam ahead of it; nan where nobody knows.
+    periodic : bool
+        Whether a cut may run over an edge to the opposite side. A field that is not is cut within its
+        edges; what a cut larger than the field needs more is its mirror image.
     """
 
     intensity: np.ndarray
     transmission: float
+    periodic: bool = True
 
 
 def field_shape(setup: Setup) -> tuple[int, int]:
@@ -274,7 +278,12 @@ def crop_field(
     transpose, flip_rows, flip_columns = (bool(bit) for bit in rng.integers(0, 2, 3))
     turned = field.intensity.T if transpose else field.intensity
     turned = turned[:: -1 if flip_rows else 1, :: -1 if flip_columns else 1]
-    corners = np.array([rng.integers(0, turned.shape) for _ in range(steps)])
+    room = turned.shape
+    if not field.periodic:
+        short = [max(wanted - size, 0) for wanted, size in zip(shape, turned.shape, strict=True)]
+        turned = np.pad(turned, [(n // 2, n - n // 2) for n in short], mode="symmetric")
+        room = tuple(size - wanted + 1 for wanted, size in zip(shape, turned.shape, strict=True))
+    corners = np.array([rng.integers(0, room) for _ in range(steps)])
     speckles = [_cut(turned, tuple(corner), shape) for corner in corners]
     return speckles, corners[0] - corners
 

@@ -174,7 +174,7 @@ class SpeckleDataset:
             return stored.asstr()[()] if h5py.check_string_dtype(stored.dtype) else stored[()]
 
     def provenance(self) -> dict[str, Any]:
-        """Versions, optical constants, compression, content hash and start time."""
+        """Versions, optical constants, compression, planned pairs, content hash and start time."""
         with self._reading("setup"):
 
             def stored(name: str) -> Any:
@@ -187,6 +187,7 @@ class SpeckleDataset:
                 "delta": stored("delta")[()].tolist(),
                 "beta": stored("beta")[()].tolist(),
                 "compression": stored("compression")[()].decode(),
+                "planned_pairs": int(stored("planned_pairs")[()]),
                 "content_hash": stored("content_hash")[()].decode(),
             }
 
