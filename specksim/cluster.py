@@ -1,6 +1,7 @@
 """Tasks on a Dask cluster: `dask.distributed` brings them to its workers, and again if a worker is lost."""
 
 import contextlib
+import logging
 import math
 import time
 import uuid
@@ -35,6 +36,8 @@ def connect(address: str) -> Iterator["Client"]:
         from distributed import Client
     except ImportError:
         raise RuntimeError("--scheduler needs dask.distributed: pip install 'specksim[dask]'") from None
+    for name in ("distributed.client", "distributed.comm"):  # errors are told once, by what is raised
+        logging.getLogger(name).setLevel(logging.CRITICAL)
     try:
         client = Client(address, timeout=_CONNECT_SECONDS)
     except OSError as error:

@@ -193,9 +193,11 @@ def _report(plan: "Plan", share: tuple[int, int] | None, simulated: int, seconds
     done = f"{_pairs(simulated)} in {seconds:.1f} s ({simulated / seconds:.1f} pairs/s)"
     if share is not None:
         finished = f"{len(plan.finished())} of {len(plan.shards)} shards are finished"
-        if plan.target.exists():
-            finished = f"{plan.target} holds pairs already, and {finished} beside it"
-        click.echo(f"share {share[0]} of {share[1]}: {done}; {finished}: specksim merge {plan.target}")
+        there = f" beside {plan.target}" if plan.target.exists() else ""
+        click.echo(
+            f"share {share[0]} of {share[1]}: {done}; {finished}{there}; "
+            f"when all are: specksim merge {plan.target}"
+        )
         return
     size = f"{plan.target.stat().st_size / 1e6:.1f} MB"
     if simulated == 0:
