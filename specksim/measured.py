@@ -16,7 +16,7 @@ import numpy as np
 from scipy import ndimage
 from scipy.fft import dctn, idctn
 
-from specksim.images import Correction, mean_image, open_images
+from specksim.images import Correction, open_images, read_image
 from specksim.optics.rays import SPLINE_AT_REST
 from specksim.sandpaper import SpeckleField
 from specksim.setups import Setup
@@ -35,10 +35,9 @@ class MeasuredReference:
     Attributes
     ----------
     image : str
-        TIFF, `FILE.h5::/path` or NumPy file, counts of the sandpaper without an object; the mean is taken
-        where it holds several frames.
+        TIFF, `FILE.h5::/path` or NumPy file: one image of the sandpaper without an object, counts.
     dark, flat : str or None
-        Counts without beam; counts of the beam alone.
+        Counts without beam; counts of the beam alone. The mean is taken where a file holds several frames.
     """
 
     image: str
@@ -61,9 +60,9 @@ class MeasuredReference:
         Raises
         ------
         ValueError, OSError
-            As `images.open_images` and `images.Correction`.
+            As `images.read_image` and `images.Correction`.
         """
-        return Correction.read(self.dark, self.flat).apply(mean_image(self.image))
+        return Correction.read(self.dark, self.flat).apply(read_image(self.image))
 
     def admit(self, setup: Setup) -> tuple[Setup, str]:
         """Check the image, and say what a request for its speckle holds.

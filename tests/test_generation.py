@@ -373,9 +373,10 @@ def test_two_runs_do_not_write_one_file(tmp_path):
 FULL_DISK = """
 import resource, signal, sys
 signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
-resource.setrlimit(resource.RLIMIT_FSIZE, (300 << 10, 300 << 10))
+limit = int(sys.argv[1]) << 10
+resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit))
 from specksim.cli import main
-main(sys.argv[1:])
+main(sys.argv[2:])
 """
 
 
@@ -384,12 +385,28 @@ def test_a_full_disk_in_mid_run_is_one_line_and_leaves_nothing(workers, tmp_path
     small = ["detector.rows=32", "detector.columns=32", "diffuser.sheets=1", "numerics.pairs_per_field=40"]
     options = [option for value in small for option in ("--set", value)]
     command = ["generate", "--n", "80", "--workers", workers, "-o", str(tmp_path / "x.h5"), *options]
-    done = subprocess.run([sys.executable, "-c", FULL_DISK, *command], capture_output=True, text=True)
+    run = [sys.executable, "-c", FULL_DISK, "300", *command]
+    done = subprocess.run(run, capture_output=True, text=True, check=False)
     assert done.returncode == 1
     assert ".part: File too large" in done.stderr
     assert "Traceback" not in done.stderr
     assert done.stderr.count("Error") == 1
     assert names(tmp_path) == []
+
+
+def test_a_disk_full_at_the_merge_costs_no_shard(tmp_path, seven):
+    small = ["detector.rows=32", "detector.columns=32", "diffuser.sheets=1", "numerics.pairs_per_field=3"]
+    options = [option for value in small for option in ("--set", value)]
+    command = ["generate", "--n", "7", "--workers", "1", "-o", str(tmp_path / "x.h5"), *options]
+    shard = 3 * plan(tmp_path / "x.h5").pair_bytes >> 10
+    run = [sys.executable, "-c", FULL_DISK, str(shard + 70), *command]
+    done = subprocess.run(run, capture_output=True, text=True, check=False)
+    assert done.returncode == 1
+    assert done.stderr.strip() == f"Error: {tmp_path / 'x.h5.part'}: File too large"
+    assert names(tmp_path) == [f"x.h5.shard-0000{k}" for k in range(3)]
+    assert run_plan(plan(tmp_path / "x.h5"), resume=True) == 0
+    assert names(tmp_path) == ["x.h5"]
+    assert content_hash(tmp_path / "x.h5") == content_hash(seven)
 
 
 def test_a_killed_worker_is_replaced(tmp_path):

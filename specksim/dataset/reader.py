@@ -89,7 +89,7 @@ class SpeckleDataset:
                     f"{field.name} must be {np.dtype(field.dtype)} of shape {wanted}, "
                     f"got {stored.dtype} of shape {stored.shape}"
                 )
-        numbers = {"index": np.int64, "step_offset": np.float64}
+        numbers: dict[str, Any] = {"index": np.int64, "step_offset": np.float64}
         numbers |= {schema.checksum_name(name): np.uint32 for name in schema.checksummed(self.request.setup)}
         for name in {*_PARAMETERS, *numbers}:
             stored = _dataset(self._file, f"{schema.PARAMETERS}/{name}")
