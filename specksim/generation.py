@@ -5,7 +5,7 @@ import os
 import time
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from specksim import phantoms, seeds
 from specksim.cluster import run_tasks_on
@@ -90,27 +90,40 @@ def generate(
         If an argument is out of range, or remnants of another request are to be resumed.
     FileExistsError
         If the file, or remnants of an interrupted run, exist and neither option says what to do.
-    OSError
-        If the file cannot be written.
-    RuntimeError
-        If worker processes die again and again.
+    OSError, RuntimeError
+        If the file cannot be written; if worker processes die again and again.
     """
-    if reference is None and not (dark is None and flat is None):
-        raise ValueError("dark and flat go with a reference, got none")
-    measured = None if reference is None else MeasuredReference.create(reference, dark, flat)
-    setup, sha256 = (setup, "") if measured is None else measured.admit(setup)
-    request = Request.create(
-        setup,
-        material=material,
-        geometries=(geometries,) if isinstance(geometries, str) else tuple(geometries),
-        split=split,
-        seed=seed,
-        steps=steps,
-        reference=sha256,
-    )
+    names = (geometries,) if isinstance(geometries, str) else tuple(geometries)
+    options = {"material": material, "geometries": names, "split": split, "seed": seed, "steps": steps}
+    request, measured = make_request(setup, reference, dark, flat, **options)
     plan = make_plan(request, n, path, compression, measured)
     run_plan(plan, workers=workers, client=client, resume=resume, overwrite=overwrite)
     return plan.target
+
+
+def make_request(
+    setup: Setup,
+    reference: str | os.PathLike[str] | None = None,
+    dark: str | os.PathLike[str] | None = None,
+    flat: str | os.PathLike[str] | None = None,
+    **options: Any,
+) -> tuple[Request, MeasuredReference | None]:
+    """Check a request, that of a measured reference included; `options` are those of `Request.create`.
+
+    Raises
+    ------
+    ValueError
+        As `Request.create` and `MeasuredReference.admit`; also if dark or flat goes with no reference.
+    OSError
+        If an image cannot be read.
+    """
+    if reference is None:
+        if not (dark is None and flat is None):
+            raise ValueError("dark and flat go with a reference, got none")
+        return Request.create(setup, **options), None
+    measured = MeasuredReference.create(reference, dark, flat)
+    setup, sha256 = measured.admit(setup)
+    return Request.create(setup, reference=sha256, **options), measured
 
 
 def run_plan(

@@ -18,8 +18,9 @@ FLOORS = (
     {"setups"},
     {"phantoms", "optics", "detector", "sandpaper"},
     {"forward"},
-    {"request", "assessment"},
-    {"dataset", "workers"},
+    {"request", "assessment", "measured"},
+    {"dataset", "workers", "locks"},
+    {"plan", "cluster"},
     {"generation", "figures"},
     {"benchmark"},
     {"cli"},
@@ -94,8 +95,9 @@ def test_imports_point_up_the_page(module):
         ),
         (("optics",), {"phantoms", "sandpaper", "setups"}),
         (("forward",), {"dataset", "generation", "workers", "cli", "figures"}),
-        (("dataset",), {"generation", "workers", "cli", "figures"}),
-        (("generation", "figures", "workers", "benchmark"), {"cli"}),
+        (("dataset",), {"generation", "plan", "cluster", "workers", "cli", "figures"}),
+        (("workers", "cluster", "locks"), {"dataset", "forward", "generation", "plan", "setups"}),
+        (("generation", "figures", "workers", "plan", "benchmark"), {"cli"}),
     ],
 )
 def test_rooms_that_must_not_know_each_other(rooms_, forbidden):

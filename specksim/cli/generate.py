@@ -146,10 +146,9 @@ def generate(
     specksim generate --material mixed --geometry sphere --setup my.toml -o mine.h5
     """
     start = time.perf_counter()  # the imports below are part of what the user waits for
-    from specksim.measured import MeasuredReference
+    from specksim.generation import make_request
     from specksim.phantoms import TRAINING
     from specksim.plan import make_plan
-    from specksim.request import Request
 
     for one, other, both in (
         ("--resume", "--overwrite", resume and overwrite),
@@ -164,16 +163,16 @@ def generate(
     setup = load_setup(setup_source, assignments)
     if photons is not None:
         setup = setup.with_values(detector__photons_per_pixel=photons)
-    measured = MeasuredReference.create(reference, dark, flat) if reference else None
-    setup, sha256 = measured.admit(setup) if measured else (setup, "")
-    request = Request.create(
+    request, measured = make_request(
         setup,
+        reference,
+        dark,
+        flat,
         material=material,
         geometries=geometries or TRAINING,
         split=split,
         seed=seed,
         steps=steps,
-        reference=sha256,
     )
     plan = make_plan(request, n, out or f"{_file_name(material)}.h5", compression, measured)
     simulated = run(plan, workers or cores(), resume, overwrite, scheduler, share)

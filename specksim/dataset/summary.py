@@ -74,6 +74,7 @@ def summarise(dataset: SpeckleDataset) -> dict[str, str]:
         "materials": _tally(dataset.column("material")),
         "geometries": _tally(dataset.column("geometry")),
         "split, seed": f"{request.split}, {request.seed}",
+        "sandpaper": f"measured, SHA-256 {request.reference}" if request.reference else "simulated",
         "reference mean": f"{found.mean:.4g} {'(relative)' if relative else 'counts'}",
         "speckle visibility": f"{found.visibility:.3f} (standard deviation / mean, without noise)",
         "speckle width": (
