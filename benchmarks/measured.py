@@ -1,10 +1,10 @@
-"""What a measured reference loses as the speckle: the image behind a shift, against that of the sandpaper itself.
+"""What a measured reference loses as the speckle: displaced images, against those of the sandpaper itself.
 
     python benchmarks/measured.py
 
 The default preset without noise, several widths of the detector's point spread. The sandpaper's field is
-recorded at rest; that image, taken for a measured reference, and the field are then displaced alike. Printed is
-the RMS difference over the contrast: what the pixels cannot hold comes back in a wrong place.
+recorded at rest; that image, taken for a measured reference, and the field are then displaced alike. Printed
+is the RMS difference over the contrast: what the pixels cannot hold comes back in a wrong place.
 """
 
 import numpy as np

@@ -28,6 +28,8 @@ _MUST_AGREE = ("specksim", "numpy", "scipy", "numba", "xraylib")
 """Packages of which another version may give other pairs."""
 _LATE_SECONDS = 60
 
+Track = Callable[[Sequence[Rows]], Iterable[Rows]]
+
 
 def generate(
     path: str | os.PathLike[str],
@@ -136,6 +138,7 @@ def run_plan(
     overwrite: bool = False,
     announce: Callable[[Sequence[Shard]], None] = lambda shards: None,
     progress: Callable[[int], None] = lambda pairs: None,
+    track: Track = iter,
 ) -> int:
     """Carry out a plan; see `generate`.
 
@@ -150,6 +153,8 @@ def run_plan(
         Given the shards that will be simulated, when it is sure that the run can begin.
     progress : callable
         Given the number of pairs since its last call; less than zero when a shard is begun again.
+    track : callable
+        Passes the shards on to be merged, one by one.
 
     Returns
     -------
@@ -182,17 +187,19 @@ def run_plan(
         progress(sum(rows.count for rows in stock.values()))
         _simulate(plan, todo, workers, client, progress)
         if share is None:
-            _merge(plan, with_target=not overwrite)
+            _merge(plan, track, with_target=not overwrite)
     return pairs
 
 
-def merge_shards(target: Path) -> tuple[Plan, int]:
+def merge_shards(target: Path, track: Track = iter) -> tuple[Plan, int]:
     """Merge the finished shards beside a file, and the pairs of the file where it exists, into the file.
 
     Parameters
     ----------
     target : Path
         The file.
+    track : callable
+        Passes the shards on to be merged, one by one.
 
     Returns
     -------
@@ -219,7 +226,7 @@ def merge_shards(target: Path) -> tuple[Plan, int]:
             planned = max(planned, provenance["planned_pairs"])
         plan = Plan(request, planned, target, provenance["compression"])
         require_room(plan, planned)
-        return plan, _merge(plan, with_target=True)
+        return plan, _merge(plan, track, with_target=True)
 
 
 def write_shard(plan: Plan, shard: Shard, tick: Tick) -> None:
@@ -292,9 +299,9 @@ def _stock(plan: Plan, shards: Sequence[Shard], *, with_target: bool) -> dict[in
         stock = {s.number: Rows(plan.target, s.first, s.pairs) for s in shards if s.stop <= length}
     if len(stock) == len(shards):
         return stock
-    sizes = {shard.number: shard.pairs for shard in shards}
+    sizes, beyond = {shard.number: shard.pairs for shard in shards}, len(plan.shards)
     for number, path in plan.finished().items():
-        if number in stock or (number not in sizes and number < len(plan.shards)):
+        if number in stock or (number not in sizes and number < beyond):
             continue
         pairs = _require_same(plan, path)
         if pairs > sizes.get(number, 0):
@@ -349,7 +356,7 @@ def _simulate(
         time.sleep(0.5)
 
 
-def _merge(plan: Plan, *, with_target: bool) -> int:
+def _merge(plan: Plan, track: Track, *, with_target: bool) -> int:
     """Make one file of what is finished, and remove the rest; the number of shards that were merged."""
     stock = _stock(plan, plan.shards, with_target=with_target)
     missing = [shard for shard in plan.shards if shard.number not in stock]
@@ -366,15 +373,15 @@ def _merge(plan: Plan, *, with_target: bool) -> int:
         writer.move(pieces[0].path, plan.target)
     elif merged:
         with writer.complete_file(plan.target) as file:
-            writer.merge(file.hdf5, pieces, plan.request, plan.n, plan.compression)
-    for path in [*_merged_files(plan), *plan.unfinished()]:
-        path.unlink()
+            writer.merge(file.hdf5, track(pieces), plan.request, plan.n, plan.compression)
+    known = {piece.path for piece in merged}
+    for path in [*_only(plan.finished(), plan.shards).values(), *plan.unfinished()]:
+        if path in known or path.suffix == ".part" or _answers(plan, path):
+            path.unlink()
     return len(merged)
 
 
-def _merged_files(plan: Plan) -> Iterable[Path]:
-    """Shards whose pairs are in the target; also of a run that was killed before it removed them."""
-    for path in _only(plan.finished(), plan.shards).values():
-        with open_dataset(path) as dataset:
-            if not plan.request.difference(dataset.request):
-                yield path
+def _answers(plan: Plan, path: Path) -> bool:
+    """Whether a shard is one that a run merged which was killed before it removed it."""
+    with open_dataset(path) as dataset:
+        return not plan.request.difference(dataset.request)

@@ -5,6 +5,7 @@ import signal
 import sys
 import time
 from collections.abc import Sequence
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -250,6 +251,7 @@ def run(
                 overwrite=overwrite,
                 announce=announce,
                 progress=bar.update,
+                track=partial(tqdm, desc="merging", unit="shard", file=sys.stderr, disable=None, leave=False),
             )
     except KeyboardInterrupt:
         kept = len(plan.finished())
