@@ -222,9 +222,9 @@ def merge_shards(target: Path, track: Track = iter) -> tuple[Plan, int]:
         planned = 0
         for path in [*found.values(), *([target] if target.exists() else [])]:
             with open_dataset(path) as dataset:
-                request, provenance = dataset.request, dataset.provenance()
-            planned = max(planned, provenance["planned_pairs"])
-        plan = Plan(request, planned, target, provenance["compression"])
+                request, compression = dataset.request, dataset.provenance()["compression"]
+                planned = max(planned, dataset.planned_pairs())
+        plan = Plan(request, planned, target, compression)
         require_room(plan, planned)
         return plan, _merge(plan, track, with_target=True)
 
@@ -373,7 +373,7 @@ def _merge(plan: Plan, track: Track, *, with_target: bool) -> int:
         writer.move(pieces[0].path, plan.target)
     elif merged:
         with writer.complete_file(plan.target) as file:
-            writer.merge(file.hdf5, track(pieces), plan.request, plan.n, plan.compression)
+            writer.merge(file, track(pieces), plan.request, plan.n, plan.compression)
     known = {piece.path for piece in merged}
     for path in [*_only(plan.finished(), plan.shards).values(), *plan.unfinished()]:
         if path in known or path.suffix == ".part" or _answers(plan, path):

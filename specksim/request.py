@@ -122,7 +122,7 @@ class Request:
                 tree["split"],
                 tree["seed"],
                 tree["steps"],
-                tree["reference"],
+                tree.get("reference", ""),  # which files of former days do not name
             )
         except (KeyError, TypeError, RecursionError, json.JSONDecodeError) as error:
             raise ValueError(f"not a request: {error!r}") from None

@@ -13,6 +13,7 @@ from scipy.signal import correlate
 from specksim import Setup, detector, generate
 from specksim.dataset import open_dataset
 from specksim.dataset.checks import find_problems
+from specksim.dataset.summary import summarise
 from specksim.measured import MeasuredReference, clean, measured_field, sharpen
 from specksim.optics import rays
 from specksim.sandpaper import SpeckleField, crop_field
@@ -252,6 +253,7 @@ def test_resume_refuses_another_reference(tiff, speckle, tmp_path):
         assert len(grown) == 4
         assert grown.provenance()["content_hash"] == whole.provenance()["content_hash"]
         assert grown.provenance()["materials"] == ["nylon"]  # nobody knows what the sandpaper is of
+        assert summarise(grown)["sandpaper"] == f"measured, SHA-256 {grown.request.reference}"
         assert grown.request.reference == MeasuredReference.create(tiff).admit(SETUP)[1]
 
 

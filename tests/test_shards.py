@@ -30,7 +30,7 @@ def test_a_finished_file_is_extended_to_the_file_of_one_run(few, compression, tm
     assert names(tmp_path) == ["x.h5"]
     assert content_hash(path) == content_hash(seven)
     with open_dataset(path, verify=True) as extended, open_dataset(seven) as straight:
-        assert extended.provenance()["planned_pairs"] == 7
+        assert extended.planned_pairs() == 7
         assert all(same_pair(extended[i], straight[i]) for i in range(7))
 
 

@@ -194,9 +194,13 @@ class SpeckleDataset:
                 "delta": stored("delta")[()].tolist(),
                 "beta": stored("beta")[()].tolist(),
                 "compression": stored("compression")[()].decode(),
-                "planned_pairs": int(stored("planned_pairs")[()]),
                 "content_hash": stored("content_hash")[()].decode(),
             }
+
+    def planned_pairs(self) -> int:
+        """Number of pairs of the whole run, of which a shard holds a part."""
+        with self._reading("planned_pairs"):
+            return int(_dataset(self._file, f"{schema.SETUP}/planned_pairs")[()])
 
     def expected_content_hash(self) -> str:
         """The content hash that belongs to the request and the checksums in the file."""

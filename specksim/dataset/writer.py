@@ -212,16 +212,10 @@ class Rows:
     count: int
 
 
-def merge(
-    file: h5py.File,
-    pieces: Iterable[Rows],
-    request: Request,
-    n: int,
-    compression: str,
-) -> None:
+def merge(new: NewFile, pieces: Iterable[Rows], request: Request, n: int, compression: str) -> None:
     """Fill a file from others: images as they are stored, chunk by chunk, parameters rewritten."""
+    file, row = new.hdf5, 0
     create_layout(file, request, n, compression)
-    row = 0
     for piece in pieces:
         with h5py.File(piece.path, "r") as source:
             for name, images in source[schema.DATA].items():
@@ -229,6 +223,7 @@ def merge(
             for name, column in source[schema.PARAMETERS].items():
                 values = column[piece.first : piece.first + piece.count]
                 file[schema.PARAMETERS][name][row : row + piece.count] = values
+        new.raise_failure()
         row += piece.count
     seal(file)
 
