@@ -14,7 +14,7 @@ import threading
 from collections import Counter, deque
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from multiprocessing import connection
+from multiprocessing import connection, resource_tracker
 from typing import Any
 
 Tick = Callable[[], None]
@@ -138,6 +138,7 @@ def _hire(function: Callable[..., None], tasks: Sequence[tuple[Any, ...]], task:
     context = multiprocessing.get_context("spawn")
     ours, theirs = context.Pipe()
     process = context.Process(target=_work, args=(function, theirs), daemon=True)
+    resource_tracker.ensure_running()  # its start, within that of a process, would let SIGINT through
     with _one_thread_each(), _interrupts_held():  # workers inherit it: they leave interrupts to this process
         process.start()
         theirs.close()
