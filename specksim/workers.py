@@ -180,44 +180,47 @@ def _one_thread_each() -> Iterator[None]:
 
 # ---- in the worker ----------------------------------------------------------------------------------
 
-_busy = False
-
-
-class _Terminated(BaseException):
-    """SIGTERM reached a worker in the middle of a task: the task cleans up, then the worker ends."""
+_busy = _terminated = False  # for the signal's handler, which nothing can be given to
 
 
 def _work(function: Callable[..., None], pipe: connection.Connection) -> None:
-    """Do what comes through the pipe, until it is None or the parent is gone."""
+    """Do what comes through the pipe, until it is None, the parent is gone, or SIGTERM came."""
     signal.signal(signal.SIGTERM, _terminate)
     end_with_parent()
     with contextlib.suppress(EOFError, OSError):  # the parent is gone
-        while (task := pipe.recv()) is not None:
+        while not _terminated and (task := pipe.recv()) is not None:
             try:
                 _run_task(function, task, pipe)
             except Stopped:
-                return
+                break
             except Exception as error:
                 pipe.send(_sendable(error))
-                return
+                break
             pipe.send(_DONE)
+    sys.exit(int(_terminated))
 
 
 def _run_task(function: Callable[..., None], task: tuple[Any, ...], pipe: connection.Connection) -> None:
-    global _busy  # for the signal's handler, which nothing can be given to
+    global _busy
 
     def tick() -> None:
-        if pipe.poll():  # in the middle of a task, this can only mean the end
+        if _terminated or pipe.poll():  # in the middle of a task, a message can only mean the end
             raise Stopped
         pipe.send(_TICK)
 
     _busy = True
     try:
         function(*task, tick)
-    except _Terminated:
-        os._exit(1)
     finally:
         _busy = False
+
+
+def _terminate(*_: object) -> None:
+    """End now, or at the next tick of a task, which then cleans up; nothing can be raised anywhere."""
+    global _terminated
+    _terminated = True
+    if not _busy:
+        os._exit(1)
 
 
 def _sendable(error: Exception) -> Exception:
@@ -227,12 +230,6 @@ def _sendable(error: Exception) -> Exception:
     except Exception:  # whatever an exception of somebody else's makes of pickling
         return RuntimeError(f"{type(error).__name__}: {error}")
     return error
-
-
-def _terminate(*_: object) -> None:
-    if _busy:
-        raise _Terminated
-    os._exit(1)
 
 
 def end_with_parent() -> None:

@@ -163,6 +163,27 @@ def test_an_interruption_stops_the_tasks(tmp_path):
     assert {path.read_text() for path in tmp_path.iterdir()} == {"told to stop"}
 
 
+def be_told_to_end(path, tick):
+    """The first time, SIGTERM comes in the middle of the task."""
+    again = Path(path).exists()
+    Path(path).write_text("begun")
+    try:
+        if not again:
+            os.kill(os.getpid(), signal.SIGTERM)
+        tick()
+        Path(path).write_text("done")
+    except Stopped:
+        Path(f"{path}-cleaned").touch()
+        raise
+
+
+def test_sigterm_ends_a_worker_at_its_next_tick(tmp_path, capfd):
+    run_tasks(be_told_to_end, [(tmp_path / "a",), (tmp_path / "b",)], 2, nothing)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["a", "a-cleaned", "b", "b-cleaned"]
+    assert (tmp_path / "a").read_text() == (tmp_path / "b").read_text() == "done"
+    assert capfd.readouterr().err.count("a worker process died (exit status 1)") == 2
+
+
 SCRIPT = """
 import sys
 sys.path.insert(0, {folder!r})
