@@ -99,16 +99,16 @@ def test_a_lost_worker_costs_nothing(local_cluster, tmp_path):
     folder = tmp_path / "out"
     folder.mkdir()
     address, workers = local_cluster
-    with start(folder, address, n=480, pairs_per_field=60) as run:
+    with start(folder, address, n=240, pairs_per_field=30) as run:
         wait_for_parts(folder, 2)
         os.kill(workers[0], signal.SIGKILL)
         out, err = run.communicate(timeout=180)
     assert run.returncode == 0, err
     assert "Traceback" not in err
-    assert out.startswith("x.h5: 480 pairs in ")
+    assert out.startswith("x.h5: 240 pairs in ")
     assert names(folder) == ["x.h5"]
-    local = [sys.executable, "-m", "specksim", "generate", "--n", "480", "-o", str(tmp_path / "y.h5"), *SETS]
-    subprocess.run([*local, "--set", "numerics.pairs_per_field=60"], check=True, capture_output=True)
+    local = [sys.executable, "-m", "specksim", "generate", "--n", "240", "-o", str(tmp_path / "y.h5"), *SETS]
+    subprocess.run([*local, "--set", "numerics.pairs_per_field=30"], check=True, capture_output=True)
     assert content_hash(folder / "x.h5") == content_hash(tmp_path / "y.h5")
     with open_dataset(folder / "x.h5", verify=True) as one, open_dataset(tmp_path / "y.h5") as other:
         assert all(same_pair(*pairs) for pairs in zip(one, other, strict=True))
