@@ -62,7 +62,7 @@ def pair_steps(setup: Setup, geometry: str) -> dict[str, float]:
     thickness_m, margin_px = tracing.trace_object(setup, scene)
     (line,) = tracing.refract(setup, thickness_m)
     dx, dy = line.dx, line.dy
-    (place,) = sandpaper.draw_places(field, 1, crop_rng)
+    (place,) = sandpaper.draw_places(field, dx.shape, 1, crop_rng)
     speckle = sandpaper.cut(field.intensity, place, dx.shape)
     oversampling, shape = setup.numerics.oversampling, (setup.detector.rows, setup.detector.columns)
     blur = detector.blur_taps(setup.blur_px, oversampling, deposited=True)

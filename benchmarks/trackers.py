@@ -65,7 +65,7 @@ def moved_pair(
     y, x = np.meshgrid(place, place, indexing="ij")
     dx, dy = (np.broadcast_to(part, y.shape).astype(np.float32) for part in displacement(y, x))
     rng = np.random.default_rng(0)
-    speckles = [cut(field.intensity, place, y.shape) for place in draw_places(field, steps, rng)]
+    speckles = [cut(field.intensity, place, y.shape) for place in draw_places(field, y.shape, steps, rng)]
     references = np.stack([detector.record(setup, speckle, rng) for speckle in speckles])
     moved = [rays.deposit(speckle, n * dx, n * dy) for speckle in speckles]
     samples = np.stack([detector.record(setup, light, rng, deposited=True) for light in moved])

@@ -174,7 +174,7 @@ def simulate_pair(
     thickness_m, margin_px = trace_object(setup, scene)
     lines = refract(setup, thickness_m)
     truth = mean_refraction(lines)
-    places = draw_places(field, steps, crop_rng)
+    places = draw_places(field, truth.dx.shape, steps, crop_rng)
     reference_rng, sample_rng = noise_rng.spawn(2)  # of its own, so that no image depends on another's
 
     references, samples = [], []

@@ -1,119 +1,34 @@
 """Generation of data sets: plan, shards, one file."""
 
-import contextlib
-import errno
-import fcntl
-import math
+import dataclasses
 import os
-import shutil
 import time
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
-from typing import Any
-
-import numpy as np
-import scipy.fft
+from typing import TYPE_CHECKING, Any
 
 from specksim import phantoms, seeds
-from specksim.dataset import schema, writer
+from specksim.cluster import run_tasks_on
+from specksim.dataset import writer
 from specksim.dataset.reader import open_dataset
-from specksim.diffraction import pair_bytes, wave_grid
+from specksim.dataset.writer import Rows
 from specksim.forward import draw_pair
+from specksim.locks import lock
+from specksim.measured import MeasuredReference, measured_field
+from specksim.plan import Plan, Shard, finished_shards, make_plan, require_memory, require_room
 from specksim.request import Request
-from specksim.sandpaper import field_bytes, field_shape, require_sampling, simulate_field
+from specksim.sandpaper import SpeckleField, require_sampling, simulate_field
 from specksim.setups import Setup
 from specksim.workers import Tick, run_tasks
 
-_FIELD_COST, _PAIR_COST, _WAVES_COST = 6.0, 3.0, 3.0
-"""Time of a wave sample of a field, of a ray of a pair and of a wave sample of one, in FFT round trips a
-sample."""
-_START_SECONDS, _PAIR_SECONDS = 1.5, 0.005
-"""Start of a process, and what a pair takes whatever its size."""
+if TYPE_CHECKING:
+    from distributed import Client
 
-_PROCESS_BYTES = 300 << 20
-_SPARE_BYTES = 16 << 20
-"""Room for the parameters of a file and what the file system keeps beside the data."""
+_MUST_AGREE = ("specksim", "numpy", "scipy", "numba", "xraylib")
+"""Packages of which another version may give other pairs."""
+_LATE_SECONDS = 60
 
-
-@dataclass(frozen=True)
-class Shard:
-    """Pairs first … stop − 1, which share one sandpaper field."""
-
-    number: int
-    first: int
-    stop: int
-
-
-@dataclass(frozen=True)
-class Plan:
-    """What a run will do.
-
-    Attributes
-    ----------
-    request : Request
-    n : int
-        Pairs.
-    target : Path
-        The file.
-    shards : tuple of Shard
-    compression : {"none", "bitshuffle", "gzip"}
-    """
-
-    request: Request
-    n: int
-    target: Path
-    shards: tuple[Shard, ...]
-    compression: str
-
-    def shard_path(self, number: int) -> Path:
-        """Where a finished shard waits for the others."""
-        return self.target.with_name(f"{self.target.name}.shard-{number:05d}")
-
-    @property
-    def data_bytes(self) -> int:
-        """Size of the images without compression."""
-        return self.n * schema.pair_bytes(self.request.setup, self.request.steps)
-
-    def finished(self) -> dict[int, Path]:
-        """Shards that an earlier run finished, by their number."""
-        return {
-            int(path.name[-5:]): path
-            for path in self.target.parent.iterdir()
-            if path.name[:-5] == f"{self.target.name}.shard-" and path.name[-5:].isdigit()
-        }
-
-    def unfinished(self) -> list[Path]:
-        """Files that a killed run was writing."""
-        parts = [self.shard_path(shard.number) for shard in self.shards] + [self.target]
-        return [part for part in map(writer.part_path, parts) if part.exists()]
-
-
-def make_plan(request: Request, n: int, target: str | os.PathLike[str], compression: str = "none") -> Plan:
-    """Cut a request into shards and check that its file can be written.
-
-    Raises
-    ------
-    ValueError
-        If n < 1 or the compression is unknown.
-    OSError
-        If the folder does not exist, the target is a folder, or the disk has not enough room.
-    """
-    target = Path(target)
-    if n < 1:
-        raise ValueError(f"n must be >= 1, got {n}")
-    if compression not in schema.COMPRESSIONS:
-        raise ValueError(f"compression must be one of {', '.join(schema.COMPRESSIONS)}, got {compression!r}")
-    if target.is_dir():
-        raise IsADirectoryError(f"{target} is a directory, not a file")
-    if not target.parent.is_dir():
-        raise NotADirectoryError(f"the folder {target.parent} does not exist")
-    _require_room(target.parent, n * schema.pair_bytes(request.setup, request.steps))
-    size = request.setup.numerics.pairs_per_field
-    shards = tuple(
-        Shard(number, first, min(first + size, n)) for number, first in enumerate(range(0, n, size))
-    )
-    return Plan(request, n, target, shards, compression)
+Track = Callable[[Sequence[Rows]], Iterable[Rows]]
 
 
 def generate(
@@ -127,8 +42,12 @@ def generate(
     split: str = "training",
     steps: int = 1,
     propagation: str = "rays",
+    reference: str | os.PathLike[str] | None = None,
+    dark: str | os.PathLike[str] | None = None,
+    flat: str | os.PathLike[str] | None = None,
     compression: str = "none",
     workers: int = 1,
+    client: "Client | None" = None,
     resume: bool = False,
     overwrite: bool = False,
 ) -> Path:
@@ -148,16 +67,21 @@ def generate(
     seed : int
         >= 0. Pair i depends on (seed, split, i) and the setup alone, not on n or the workers.
     split : {"training", "validation", "evaluation"}
-        Splits never share a sandpaper.
+        Splits never share a sandpaper, but a measured reference is the same in all.
     steps : int
         Positions of the sandpaper for each pair.
     propagation : {"rays", "waves"}
         How the sample images are made, see `specksim.simulate`.
+    reference, dark, flat : path-like, optional
+        A measured reference as the speckle in place of simulated sandpaper, and images to correct it by. The
+        blur of detector and source is then taken as 0: it is in the image. See `MeasuredReference`.
     compression : {"none", "bitshuffle", "gzip"}
     workers : int
         Processes. More than one needs the caller's module to be importable (`if __name__ == "__main__"`).
+    client : distributed.Client, optional
+        Of a Dask cluster in place of local processes. It must reach the folder of `path` under its name.
     resume : bool
-        Take over the finished shards that an interrupted run left.
+        Take over the finished shards of an interrupted run, and the pairs of a finished file of fewer.
     overwrite : bool
         Replace an existing file, once the new one is complete, and remove an interrupted run's remnants.
 
@@ -171,95 +95,157 @@ def generate(
         If an argument is out of range, or remnants of another request are to be resumed.
     FileExistsError
         If the file, or remnants of an interrupted run, exist and neither option says what to do.
-    OSError
-        If the file cannot be written.
+    OSError, RuntimeError
+        If the file cannot be written; if worker processes die again and again.
     """
     names = (geometries,) if isinstance(geometries, str) else tuple(geometries)
-    options: dict[str, Any] = {"split": split, "seed": seed, "steps": steps, "propagation": propagation}
-    request = Request.create(setup, material=material, geometries=names, **options)
-    plan = make_plan(request, n, path, compression)
-    run_plan(plan, workers=workers, resume=resume, overwrite=overwrite)
+    options: dict[str, Any] = {
+        "material": material,
+        "geometries": names,
+        "split": split,
+        "seed": seed,
+        "steps": steps,
+        "propagation": propagation,
+    }
+    request, measured = make_request(setup, reference, dark, flat, **options)
+    plan = make_plan(request, n, path, compression, measured)
+    run_plan(plan, workers=workers, client=client, resume=resume, overwrite=overwrite)
     return plan.target
+
+
+def make_request(
+    setup: Setup,
+    reference: str | os.PathLike[str] | None = None,
+    dark: str | os.PathLike[str] | None = None,
+    flat: str | os.PathLike[str] | None = None,
+    **options: Any,
+) -> tuple[Request, MeasuredReference | None]:
+    """Check a request, that of a measured reference included; `options` are those of `Request.create`.
+
+    Raises
+    ------
+    ValueError
+        As `Request.create` and `MeasuredReference.admit`; also if dark or flat goes with no reference.
+    OSError
+        If an image cannot be read.
+    """
+    if reference is None:
+        if not (dark is None and flat is None):
+            raise ValueError("dark and flat go with a reference, got none")
+        return Request.create(setup, **options), None
+    measured = MeasuredReference.create(reference, dark, flat)
+    setup, sha256 = measured.admit(setup)
+    return Request.create(setup, reference=sha256, **options), measured
 
 
 def run_plan(
     plan: Plan,
     *,
     workers: int = 1,
+    client: "Client | None" = None,
+    share: tuple[int, int] | None = None,
     resume: bool = False,
     overwrite: bool = False,
     announce: Callable[[Sequence[Shard]], None] = lambda shards: None,
     progress: Callable[[int], None] = lambda pairs: None,
+    track: Track = iter,
 ) -> int:
     """Carry out a plan; see `generate`.
 
     Parameters
     ----------
     plan : Plan
-    workers, resume, overwrite
+    workers, client, resume, overwrite
         As in `generate`.
+    share : (int, int), optional
+        (i, N): simulate the i-th of N shares of the shards, i from 1, and leave them to `merge_shards`.
     announce : callable
         Given the shards that will be simulated, when it is sure that the run can begin.
     progress : callable
-        Given the number of pairs since its last call.
+        Given the number of pairs since its last call; less than zero when a shard is begun again.
+    track : callable
+        Passes the shards on to be merged, one by one.
 
     Returns
     -------
     int
-        Number of pairs simulated: 0 where `resume` found a complete file.
+        Number of pairs simulated: 0 where `resume` found all of them.
     """
     if workers < 1:
         raise ValueError(f"workers must be >= 1, got {workers}")
     if resume and overwrite:
         raise ValueError("--resume and --overwrite exclude each other")
-    with _lock(plan.target):
-        if resume and plan.target.exists():
-            _require_same(plan, plan.target)
-            _remove_merged_shards(plan)
-            return 0
-        if plan.target.exists() and not overwrite:
-            raise FileExistsError(f"{plan.target} exists; --overwrite replaces it")
-        require_sampling(plan.request.setup)
-        finished = _finished_shards(plan, resume, overwrite)
-        todo = [shard for shard in plan.shards if shard not in finished]
-        pairs = sum(shard.stop - shard.first for shard in todo) + (plan.n if len(plan.shards) > 1 else 0)
-        _require_room(plan.target.parent, pairs * schema.pair_bytes(plan.request.setup, plan.request.steps))
-        _require_memory(plan.request, min(workers, len(todo)))
-        announce(todo)
-        progress(sum(shard.stop - shard.first for shard in finished))
-        run_tasks(write_shard, [(plan, shard) for shard in todo], workers, progress)
-        _merge_shards(plan)
-    return sum(shard.stop - shard.first for shard in todo)
-
-
-def _remove_merged_shards(plan: Plan) -> None:
-    """Remove what a run left that was killed between the last rename and its own cleaning up."""
-    for path in plan.finished().values():
-        with open_dataset(path) as dataset:
-            merged = not plan.request.difference(dataset.request)
-        if merged:
+    mine = plan.shards if share is None else _share_of(plan, *share)
+    with lock(plan.target, shared=share is not None):
+        finished = plan.finished() if share is None else _only(plan.finished(), mine)
+        remnants = [*finished.values(), *(plan.unfinished() if share is None else [])]
+        if not (resume or overwrite):
+            _refuse_remnants(plan, remnants)
+        if share is not None and plan.target.exists():
+            _require_same(plan, plan.target)  # or else there would be nothing to merge with
+        stock = _stock(plan, mine, with_target=True) if resume else {}
+        todo = [shard for shard in mine if shard.number not in stock]
+        if todo and plan.reference is None:
+            require_sampling(plan.request.setup)
+        if client is None:
+            require_memory(plan, min(workers, len(todo)))
+        for path in remnants if overwrite else plan.unfinished() if share is None else []:
             path.unlink()
+        pairs = sum(shard.pairs for shard in todo)
+        require_room(plan, pairs + (plan.n if todo and share is None and len(plan.shards) > 1 else 0))
+        announce(todo)
+        progress(sum(rows.count for rows in stock.values()))
+        _simulate(plan, todo, workers, client, progress)
+        if share is None:
+            _merge(plan, track, with_target=not overwrite)
+    return pairs
 
 
-def _merge_shards(plan: Plan) -> None:
-    paths = [plan.shard_path(shard.number) for shard in plan.shards]
-    if len(paths) == 1:
-        paths[0].replace(plan.target)
-        return
-    with writer.complete_file(plan.target) as file:
-        writer.merge(file.hdf5, paths, plan.request, plan.n, plan.compression)
-    for path in paths:
-        path.unlink()
+def merge_shards(target: Path, track: Track = iter) -> tuple[Plan, int]:
+    """Merge the finished shards beside a file, and the pairs of the file where it exists, into the file.
+
+    Parameters
+    ----------
+    target : Path
+        The file.
+    track : callable
+        Passes the shards on to be merged, one by one.
+
+    Returns
+    -------
+    plan : Plan
+        Of the file.
+    shards : int
+        Number of shards merged: 0 where the file was complete.
+
+    Raises
+    ------
+    ValueError
+        If shards are missing, damaged, or answer different requests.
+    OSError
+        If there are neither shards nor the file, or it cannot be written.
+    """
+    found = finished_shards(target)
+    if not found and not target.exists():
+        raise FileNotFoundError(f"{target}: there are no shards of it ({target.name}.shard-00000 …) to merge")
+    with lock(target):
+        planned = 0
+        for path in [*found.values(), *([target] if target.exists() else [])]:
+            with open_dataset(path) as dataset:
+                request, compression = dataset.request, dataset.provenance()["compression"]
+                planned = max(planned, dataset.planned_pairs())
+        plan = Plan(request, planned, target, compression)
+        require_room(plan, planned)
+        return plan, _merge(plan, track, with_target=True)
 
 
 def write_shard(plan: Plan, shard: Shard, tick: Tick) -> None:
     """Simulate one shard and write it; `tick` is called after each pair."""
     request = plan.request
     setup = request.setup
-    with writer.complete_file(plan.shard_path(shard.number)) as file:
-        writer.create_layout(file.hdf5, request, shard.stop - shard.first, plan.compression)
-        rng = seeds.field_rng(request.seed, request.split, shard.number)
-        field = simulate_field(setup, rng, waves=request.propagation == "waves")
+    with writer.complete_file(plan.shard_path(shard.number), plan.new_part_path(shard.number)) as file:
+        writer.create_layout(file.hdf5, request, shard.pairs, plan.compression, planned=plan.n)
+        field = _field_of(plan, shard)
         parameters = []
         for row, index in enumerate(range(shard.first, shard.stop)):
             pair = draw_pair(
@@ -280,119 +266,134 @@ def write_shard(plan: Plan, shard: Shard, tick: Tick) -> None:
         writer.seal(file.hdf5)
 
 
-@contextlib.contextmanager
-def _lock(target: Path) -> Iterator[None]:
-    """Keep a second run away from a target; the system lifts the lock when a process dies.
-
-    Raises
-    ------
-    OSError
-        If another run holds it, or the folder may not be written.
-    """
-    path = target.with_name(f"{target.name}.lock")
-    with path.open("w") as handle:
-        try:
-            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            held = path.exists() and path.stat().st_ino == os.fstat(handle.fileno()).st_ino
-        except BlockingIOError:
-            held = False
-        except OSError as error:
-            if error.errno not in (errno.ENOLCK, errno.ENOTSUP):
-                raise
-            held = True  # a file system without locks: it is the user who keeps runs apart
-        if not held:
-            raise BlockingIOError(f"another run is writing {target}")
-        try:
-            yield
-        finally:
-            path.unlink(missing_ok=True)
+def _field_of(plan: Plan, shard: Shard) -> SpeckleField:
+    request = plan.request
+    if plan.reference is not None:
+        return measured_field(plan.reference, request.reference, request.setup.numerics.oversampling)
+    rng = seeds.field_rng(request.seed, request.split, shard.number)
+    return simulate_field(request.setup, rng, waves=request.propagation == "waves")
 
 
-def _finished_shards(plan: Plan, resume: bool, overwrite: bool) -> set[Shard]:
-    """Deal with what stands in the way of a run; the shards that need not be done again."""
-    found, unfinished = plan.finished(), plan.unfinished()
-    remnants = [*found.values(), *unfinished]
-    if remnants and not (resume or overwrite):
+def _share_of(plan: Plan, number: int, count: int) -> tuple[Shard, ...]:
+    if not 1 <= number <= count:
+        raise ValueError(f"--shard must be I/N with 1 <= I <= N, got {number}/{count}")
+    return plan.shards[number - 1 :: count]
+
+
+def _only(finished: dict[int, Path], shards: Sequence[Shard]) -> dict[int, Path]:
+    numbers = {shard.number for shard in shards}
+    return {number: path for number, path in finished.items() if number in numbers}
+
+
+def _refuse_remnants(plan: Plan, remnants: Sequence[Path]) -> None:
+    """Nothing that stands in the way of a run is replaced or taken over silently."""
+    if plan.target.exists():
+        raise FileExistsError(f"{plan.target} exists; --overwrite replaces it, --resume extends it")
+    if remnants:
         raise FileExistsError(
             f"{remnants[0]} is left from an interrupted run: --resume goes on, --overwrite starts anew"
         )
-    finished = set()
-    for number, path in found.items() if resume else ():
-        wanted = plan.shards[number] if number < len(plan.shards) else Shard(number, 0, 0)
-        if _require_same(plan, path, at_most=wanted.stop - wanted.first) == wanted.stop - wanted.first:
-            finished.add(wanted)
-    keep = {plan.shard_path(shard.number) for shard in finished}
-    for path in remnants:
-        if path not in keep:
-            path.unlink()
-    return finished
 
 
-def _require_same(plan: Plan, path: Path, at_most: int | None = None) -> int:
-    """Number of pairs in a file to be resumed; refuse one that answers another request.
+def _stock(plan: Plan, shards: Sequence[Shard], *, with_target: bool) -> dict[int, Rows]:
+    """Where the pairs of finished shards lie, by number: in the target, or in files of their own.
 
-    A finished shard must not hold more than `at_most` pairs, a finished file no more or fewer than asked for.
+    Raises
+    ------
+    ValueError
+        If what is there answers another request, is damaged, or holds more pairs than the plan.
     """
-    with open_dataset(path) as dataset:
-        difference = plan.request.difference(dataset.request)
-        compression = dataset.provenance()["compression"]
-        pairs = len(dataset)
-    if not difference and compression != plan.compression:
-        difference = f"compression: {compression!r} there, {plan.compression!r} asked for"
-    if not difference and at_most is None and pairs != plan.n:
-        difference = f"n: {pairs} there, {plan.n} asked for"
-    if not difference and at_most is not None and pairs > at_most:
-        difference = f"n: the interrupted run was to make more than the {plan.n} pairs asked for"
+    stock: dict[int, Rows] = {}
+    if with_target and plan.target.exists():
+        length = _require_same(plan, plan.target)
+        if length > plan.n:
+            raise ValueError(f"{plan.target} cannot be resumed: n: {length} there, {plan.n} asked for")
+        stock = {s.number: Rows(plan.target, s.first, s.pairs) for s in shards if s.stop <= length}
+    if len(stock) == len(shards):
+        return stock
+    sizes, beyond = {shard.number: shard.pairs for shard in shards}, len(plan.shards)
+    for number, path in plan.finished().items():
+        if number in stock or (number not in sizes and number < beyond):
+            continue
+        pairs = _require_same(plan, path)
+        if pairs > sizes.get(number, 0):
+            raise ValueError(
+                f"{path} cannot be resumed: n: the interrupted run was to make more than the {plan.n} pairs "
+                "asked for; --overwrite starts anew"
+            )
+        if pairs == sizes[number]:
+            stock[number] = Rows(path, 0, pairs)
+    return stock
+
+
+def _require_same(plan: Plan, path: Path) -> int:
+    """Number of pairs in a file to be resumed or merged; refuse one that would not be made like that now."""
+    try:
+        with open_dataset(path) as dataset:
+            difference = plan.request.difference(dataset.request)
+            provenance = dataset.provenance()
+            pairs = len(dataset)
+    except ValueError as error:
+        raise ValueError(f"{error}; remove the file, or start anew by --overwrite") from None
+    ours = {"compression": plan.compression, **{name: writer.versions()[name] for name in _MUST_AGREE}}
+    theirs = {"compression": provenance["compression"], **provenance["versions"]}
+    for name, value in ours.items():
+        if not difference and theirs.get(name) != value:
+            difference = f"{name}: {theirs.get(name)!r} there, {value!r} asked for"
     if difference:
         raise ValueError(f"{path} cannot be resumed: {difference}; --overwrite starts anew")
     return pairs
 
 
-def _require_room(folder: Path, data_bytes: int) -> None:
-    """Refuse what the disk cannot hold: images without compression, and their parameters."""
-    needed, free = data_bytes + _SPARE_BYTES, shutil.disk_usage(folder).free
-    if needed > free:
-        raise OSError(
-            f"not enough room in {folder.resolve()}: {needed / 1e6:.0f} MB needed, {free / 1e6:.0f} MB free"
+def _simulate(
+    plan: Plan,
+    shards: Sequence[Shard],
+    workers: int,
+    client: "Client | None",
+    progress: Callable[[int], None],
+) -> None:
+    """Simulate shards here or on a cluster."""
+    if client is None:
+        run_tasks(write_shard, [(plan, shard) for shard in shards], workers, progress)
+        return
+    there = dataclasses.replace(plan, target=plan.target.absolute())
+    run_tasks_on(client, write_shard, [(there, shard) for shard in shards], progress)
+    deadline = time.monotonic() + _LATE_SECONDS
+    while missing := {shard.number for shard in shards} - set(plan.finished()):
+        if time.monotonic() > deadline:  # network file systems may show a file late
+            raise FileNotFoundError(
+                f"{plan.shard_path(min(missing))} was written by a worker of the cluster and is not here: "
+                f"the workers must reach {there.target.parent} under this name"
+            )
+        time.sleep(0.5)
+
+
+def _merge(plan: Plan, track: Track, *, with_target: bool) -> int:
+    """Make one file of what is finished, and remove the rest; the number of shards that were merged."""
+    stock = _stock(plan, plan.shards, with_target=with_target)
+    missing = [shard for shard in plan.shards if shard.number not in stock]
+    if missing:
+        numbers = ", ".join(str(shard.number) for shard in missing[:8])
+        raise ValueError(
+            f"{plan.target} cannot be merged: {len(missing)} of {len(plan.shards)} shards are missing "
+            f"({numbers}{', …' if len(missing) > 8 else ''}): simulate them by `specksim generate --resume`, "
+            "or by --shard"
         )
+    pieces = [stock[shard.number] for shard in plan.shards]
+    merged = [piece for piece in pieces if piece.path != plan.target]
+    if merged and len(pieces) == 1:
+        writer.move(pieces[0].path, plan.target)
+    elif merged:
+        with writer.complete_file(plan.target) as file:
+            writer.merge(file, track(pieces), plan.request, plan.n, plan.compression)
+    known = {piece.path for piece in merged}
+    for path in [*_only(plan.finished(), plan.shards).values(), *plan.unfinished()]:
+        if path in known or path.suffix == ".part" or _answers(plan, path):
+            path.unlink()
+    return len(merged)
 
 
-def _require_memory(request: Request, processes: int) -> None:
-    """Refuse what the machine cannot hold, before the system kills us for it."""
-    waves = pair_bytes(request.setup) if request.propagation == "waves" else 0
-    needed = processes * (_PROCESS_BYTES + field_bytes(request.setup) + waves)
-    there = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
-    if needed > there:
-        raise MemoryError(
-            f"the sandpaper takes {needed / 1e9:.1f} GB of memory ({processes} at a time), this machine has "
-            f"{there / 1e9:.1f} GB: use fewer workers, a smaller frame, larger grains, or a larger "
-            "numerics.wave_pitch_um"
-        )
-
-
-def estimate_seconds(request: Request, shards: Sequence[Shard], workers: int) -> float:
-    """About how long some shards will take on this machine, s, from the time of a small FFT.
-
-    The costs, in FFT round trips a sample, are those of `benchmarks/generation.py`.
-    """
-    if not shards:
-        return 0.0
-    side = 512
-    wave = np.ones((side, side), np.complex64)
-    scipy.fft.ifft2(scipy.fft.fft2(wave))
-    seconds = []
-    for _ in range(5):
-        start = time.perf_counter()
-        scipy.fft.ifft2(scipy.fft.fft2(wave))
-        seconds.append(time.perf_counter() - start)
-    per_sample = min(seconds) / side**2
-    setup = request.setup
-    field = math.prod(field_shape(setup)) * setup.waves_per_ray**2
-    pair = _PAIR_COST * math.prod(setup.ray_nodes(8).shape)
-    if request.propagation == "waves":
-        pair += _WAVES_COST * math.prod(wave_grid(setup).shape)
-    pairs = max(shard.stop - shard.first for shard in shards)
-    rounds = math.ceil(len(shards) / workers)
-    samples = len(setup.lines) * (_FIELD_COST * field + pair * request.steps * pairs)
-    work = per_sample * samples + _PAIR_SECONDS * pairs
-    return rounds * work + _START_SECONDS
+def _answers(plan: Plan, path: Path) -> bool:
+    """Whether a shard is one that a run merged which was killed before it removed it."""
+    with open_dataset(path) as dataset:
+        return not plan.request.difference(dataset.request)

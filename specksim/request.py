@@ -1,6 +1,7 @@
 """What a data set was asked to hold: all that its pairs depend on, but their number."""
 
 import json
+import re
 from dataclasses import asdict, dataclass
 from typing import Self
 
@@ -26,6 +27,8 @@ class Request:
         Positions of the sandpaper for each pair, K.
     propagation : {"rays", "waves"}
         How the sample images are made.
+    reference : str
+        SHA-256 of the measured reference that is the speckle; empty for simulated sandpaper.
     """
 
     setup: Setup
@@ -35,6 +38,7 @@ class Request:
     seed: int
     steps: int = 1
     propagation: str = "rays"
+    reference: str = ""
 
     def __post_init__(self) -> None:
         for name in ("materials", "geometries"):
@@ -46,8 +50,12 @@ class Request:
                 raise ValueError(f"{name} must be an integer, got {getattr(self, name)!r}")
         if self.steps < 1:
             raise ValueError(f"steps must be >= 1, got {self.steps}")
+        if not (isinstance(self.reference, str) and re.fullmatch("([0-9a-f]{64})?", self.reference)):
+            raise ValueError(f"reference must be a SHA-256 or empty, got {self.reference!r}")
         seeds.check(self.seed, self.split)
         forward.check_propagation(self.propagation)
+        if self.reference and self.propagation == "waves":
+            raise ValueError("propagation must be rays with a measured reference: nobody knows its sandpaper")
 
     @classmethod
     def create(
@@ -60,6 +68,7 @@ class Request:
         seed: int = 0,
         steps: int = 1,
         propagation: str = "rays",
+        reference: str = "",
     ) -> Self:
         """Check a request; `material` may be `mixed`, which takes nylon, PMMA and Al2O3 in turn.
 
@@ -77,7 +86,7 @@ class Request:
         if propagation == "waves":
             wave_grid(setup)
         known = tuple(phantoms.resolve_name(geometry) for geometry in geometries)
-        return cls(setup, names, known, split, seed, steps, propagation)
+        return cls(setup, names, known, split, seed, steps, propagation, reference)
 
     def geometry_of(self, index: int) -> str:
         """Geometry of a pair."""
@@ -103,6 +112,7 @@ class Request:
                 "seed": self.seed,
                 "steps": self.steps,
                 "propagation": self.propagation,
+                "reference": self.reference,
             }
         )
 
@@ -125,13 +135,14 @@ class Request:
                 tree["seed"],
                 tree["steps"],
                 tree["propagation"],
+                tree.get("reference", ""),  # which files of former days do not name
             )
         except (KeyError, TypeError, RecursionError, json.JSONDecodeError) as error:
             raise ValueError(f"not a request: {error!r}") from None
 
     def difference(self, other: Self) -> str:
         """Which part of two requests differs first, in words; empty where none does."""
-        for name in ("materials", "geometries", "split", "seed", "steps", "propagation"):
+        for name in ("materials", "geometries", "split", "seed", "steps", "propagation", "reference"):
             ours, theirs = getattr(self, name), getattr(other, name)
             if ours != theirs:
                 return f"{name}: {theirs!r} there, {ours!r} asked for"

@@ -29,25 +29,30 @@ _FIELD_GRAINS = 10  # so that coverage and size of the grains mean something
 
 @dataclass(frozen=True)
 class SpeckleField:
-    """A periodic speckle field in the object plane.
+    """A speckle field in the object plane.
 
     Attributes
     ----------
     intensity : (rows, columns) float32
-        Wave-optical intensity at the detector's distance on the ray grid, relative to its mean.
+        Intensity at the detector's distance on the ray grid, relative to its mean.
     transmission : float
-        Mean intensity behind the grains relative to the beam ahead of them, even layers left out.
+        Mean intensity behind the grains relative to the beam ahead of them, even layers left out; nan where
+        nobody knows.
     lines : tuple of SpeckleField
         The same at each line of a polychromatic beam, of which `intensity` is the weighted mean; empty where
         every line sees `intensity`.
     thickness_m : (rows · f, columns · f) float32 or None
         Thickness of the sandpaper on the wave grid, f samples a ray, m; kept for pairs by wave optics.
+    periodic : bool
+        Whether a cut may run over an edge to the opposite side. A field that is not is cut within its
+        edges; what a cut larger than the field needs more is its mirror image.
     """
 
     intensity: np.ndarray
     transmission: float
     lines: tuple["SpeckleField", ...] = ()
     thickness_m: np.ndarray | None = None
+    periodic: bool = True
 
     def of_line(self, number: int) -> "SpeckleField":
         """The field at a line of the beam."""
@@ -56,12 +61,16 @@ class SpeckleField:
 
 @dataclass(frozen=True)
 class Place:
-    """How the sandpaper lies before an object: turned, mirrored, and where the cut begins on the ray grid."""
+    """How the sandpaper lies before an object: turned, mirrored, and where the cut begins on the ray grid.
+
+    A cut from a field that is not `periodic` goes on with its mirror image where the field ends.
+    """
 
     transpose: bool
     flip_rows: bool
     flip_columns: bool
     corner: tuple[int, int]
+    periodic: bool = True
 
 
 def field_shape(setup: Setup) -> tuple[int, int]:
@@ -140,16 +149,22 @@ def _propagate(setup: Setup, thickness_m: np.ndarray) -> SpeckleField:
     return SpeckleField(intensity, mean)
 
 
-def draw_places(field: SpeckleField, steps: int, rng: np.random.Generator) -> list[Place]:
+def draw_places(
+    field: SpeckleField, shape: tuple[int, int], steps: int, rng: np.random.Generator
+) -> list[Place]:
     """Draw the positions of the sandpaper for one pair: at random places, all turned and mirrored alike.
 
     What is at x in the cut of the first place is at x + (first corner − corner) in that of another, in cells
-    of the ray grid, as far as both hold it.
+    of the ray grid, as far as both hold it. `shape` is that of the cuts, which stay within a field that is
+    not periodic.
     """
     transpose, flip_rows, flip_columns = (bool(bit) for bit in rng.integers(0, 2, 3))
-    rows, columns = field.intensity.shape[::-1] if transpose else field.intensity.shape
-    corners = [rng.integers(0, (rows, columns)) for _ in range(steps)]
-    return [Place(transpose, flip_rows, flip_columns, (int(row), int(column))) for row, column in corners]
+    room = field.intensity.shape[::-1] if transpose else field.intensity.shape
+    if not field.periodic:
+        room = tuple(max(size - wanted, 0) + 1 for size, wanted in zip(room, shape, strict=True))
+    corners = [rng.integers(0, room) for _ in range(steps)]
+    turn = (transpose, flip_rows, flip_columns)
+    return [Place(*turn, (int(row), int(column)), field.periodic) for row, column in corners]
 
 
 def cut(
@@ -175,6 +190,9 @@ def cut(
     """
     turned = periodic.T if place.transpose else periodic
     turned = turned[:: -1 if place.flip_rows else 1, :: -1 if place.flip_columns else 1]
+    if not place.periodic:
+        short = [max(wanted - size, 0) for wanted, size in zip(shape, turned.shape, strict=True)]
+        turned = np.pad(turned, [(n // 2, n - n // 2) for n in short], mode="symmetric")
     first_row, first_column = (scale * (corner + start) for corner in place.corner)
     out = np.empty(shape, periodic.dtype)
     for rows, source_rows in _pieces(first_row, shape[0], turned.shape[0]):

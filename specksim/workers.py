@@ -1,15 +1,20 @@
-"""Local worker processes: they stop when they are told to, and when their parent is gone."""
+"""Local worker processes: they stop when they are told to, and when their parent is gone.
+
+Each worker has a pipe of its own and shares nothing else: one that is killed takes no lock with it, and its
+task alone is done again.
+"""
 
 import contextlib
 import multiprocessing
 import os
+import pickle
 import signal
 import sys
 import threading
+from collections import Counter, deque
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
-from concurrent.futures.process import BrokenProcessPool
-from multiprocessing import connection
+from dataclasses import dataclass
+from multiprocessing import connection, resource_tracker
 from typing import Any
 
 Tick = Callable[[], None]
@@ -17,6 +22,7 @@ Tick = Callable[[], None]
 
 _ONE_THREAD = ("NUMBA_NUM_THREADS", "OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
 _MOST_DEATHS = 2
+_TICK, _DONE = "tick", "done"
 
 
 class Stopped(Exception):
@@ -36,65 +42,115 @@ def run_tasks(
     function : callable
         Importable by name. Its last argument is a `Tick`.
     tasks : sequence of tuples
-        Arguments, picklable. A task may be run again from its beginning if a worker dies.
+        Arguments, picklable. A task is run again from its beginning, at most twice, if its worker dies.
     workers : int
         Processes at most; with one, or one task, everything runs in this process.
     progress : callable
-        Given the number of ticks since its last call.
+        Given the number of ticks since its last call; less than zero when a worker died in mid-task.
 
     Raises
     ------
     RuntimeError
-        If workers die three times.
+        If workers die three times over one task.
     """
     if min(workers, len(tasks)) <= 1:
         for task in tasks:
             function(*task, lambda: progress(1))
         return
-    pending = dict(enumerate(tasks))
-    for death in range(_MOST_DEATHS + 1):
+    waiting = deque(range(len(tasks)))
+    deaths: Counter[int] = Counter()
+    staff: list[_Worker] = []
+    try:
+        while waiting or staff:
+            while waiting and len(staff) < workers:
+                staff.append(_hire(function, tasks, waiting.popleft()))
+            for worker in _with_news(staff):
+                message = worker.receive()
+                if message == _TICK:
+                    worker.ticks += 1
+                    progress(1)
+                elif message == _DONE and waiting:
+                    worker.give(waiting.popleft(), tasks)
+                elif message == _DONE:
+                    staff.remove(worker)
+                    worker.dismiss()
+                elif isinstance(message, BaseException):
+                    raise message
+                else:
+                    staff.remove(worker)
+                    progress(-worker.ticks)
+                    deaths[worker.task] += 1
+                    if deaths[worker.task] > _MOST_DEATHS:
+                        raise RuntimeError(
+                            f"worker processes died {_MOST_DEATHS + 1} times over one shard "
+                            f"({worker.ending()}), out of memory perhaps; try fewer workers"
+                        )
+                    print(
+                        f"a worker process died ({worker.ending()}); its shard is done again", file=sys.stderr
+                    )
+                    waiting.appendleft(worker.task)
+    finally:
+        for worker in staff:
+            worker.send(None)
+        for worker in staff:
+            worker.dismiss()
+
+
+@dataclass(eq=False)
+class _Worker:
+    """A process, this end of its pipe, the number of its task, and how often that has ticked."""
+
+    process: Any
+    pipe: connection.Connection
+    task: int = -1
+    ticks: int = 0
+
+    def give(self, task: int, tasks: Sequence[tuple[Any, ...]]) -> None:
+        """Hand over the next task."""
+        self.task, self.ticks = task, 0
+        self.send(tasks[task])
+
+    def send(self, message: Any) -> None:
+        """Send a task, or None, which asks the worker to end."""
+        with contextlib.suppress(BrokenPipeError):  # its death is news of its own
+            self.pipe.send(message)
+
+    def dismiss(self) -> None:
+        """Ask the worker to end, and wait until it has."""
+        self.send(None)
+        self.process.join()
+
+    def receive(self) -> Any:
+        """The next message; None from a dead worker."""
         try:
-            _run_pool(function, pending, min(workers, len(pending)), progress)
-            return
-        except BrokenProcessPool:
-            if death < _MOST_DEATHS:
-                print(f"a worker process died; {len(pending)} shards are done again", file=sys.stderr)
-    raise RuntimeError(
-        f"worker processes died {_MOST_DEATHS + 1} times, out of memory perhaps; try fewer workers"
-    )
+            return self.pipe.recv()
+        except (EOFError, OSError):
+            self.process.join()
+            return None
+
+    def ending(self) -> str:
+        code = self.process.exitcode
+        return f"signal {-code}" if code < 0 else f"exit status {code}"
 
 
-def _run_pool(
-    function: Callable[..., None],
-    pending: dict[int, tuple[Any, ...]],
-    workers: int,
-    progress: Callable[[int], None],
-) -> None:
-    """Run the pending tasks, taking each out of `pending` when it is done."""
+def _hire(function: Callable[..., None], tasks: Sequence[tuple[Any, ...]], task: int) -> _Worker:
+    """Start a worker with a task."""
     context = multiprocessing.get_context("spawn")
-    stop, ticks = context.Event(), context.Value("q", 0)
-    with (
-        _one_thread_each(),
-        ProcessPoolExecutor(workers, context, initializer=_begin, initargs=(stop, ticks)) as pool,
-    ):
-        futures: dict[Future[None], int] = {}
-        seen = 0
-        try:
-            with _interrupts_held():  # workers inherit it: they leave interrupts to this process
-                for number, task in pending.items():
-                    futures[pool.submit(_run_task, function, task)] = number
-            while futures:
-                done, _ = wait(futures, timeout=0.1, return_when=FIRST_COMPLETED)
-                now = ticks.value
-                progress(now - seen)
-                seen = now
-                for future in done:
-                    future.result()
-                    del pending[futures.pop(future)]
-        except BaseException:
-            stop.set()
-            pool.shutdown(wait=True, cancel_futures=True)
-            raise
+    ours, theirs = context.Pipe()
+    process = context.Process(target=_work, args=(function, theirs), daemon=True)
+    resource_tracker.ensure_running()  # its start, within that of a process, would let SIGINT through
+    with _one_thread_each(), _interrupts_held():  # workers inherit it: they leave interrupts to this process
+        process.start()
+        theirs.close()
+    worker = _Worker(process, ours)
+    worker.give(task, tasks)
+    return worker
+
+
+def _with_news(staff: Sequence[_Worker]) -> list[_Worker]:
+    """Wait for workers that have something to say, or are dead."""
+    ready = connection.wait([worker.pipe for worker in staff])
+    return [worker for worker in staff if worker.pipe in ready]
 
 
 @contextlib.contextmanager
@@ -122,27 +178,58 @@ def _one_thread_each() -> Iterator[None]:
                 os.environ[name] = value
 
 
-_stop: Any = None
-_ticks: Any = None
-_busy = False
+# ---- in the worker ----------------------------------------------------------------------------------
+
+_busy = _terminated = False  # for the signal's handler, which nothing can be given to
 
 
-class _Terminated(BaseException):
-    """SIGTERM reached a worker in the middle of a task: the task cleans up, then the worker ends."""
-
-
-def _begin(stop: Any, ticks: Any) -> None:
-    """Start of a worker: end when it is told to, and when its parent is gone."""
-    global _stop, _ticks  # a pool's initializer has nowhere else to leave things
-    _stop, _ticks = stop, ticks
+def _work(function: Callable[..., None], pipe: connection.Connection) -> None:
+    """Do what comes through the pipe, until it is None, the parent is gone, or SIGTERM came."""
     signal.signal(signal.SIGTERM, _terminate)
     end_with_parent()
+    with contextlib.suppress(EOFError, OSError):  # the parent is gone
+        while not _terminated and (task := pipe.recv()) is not None:
+            try:
+                _run_task(function, task, pipe)
+            except Stopped:
+                break
+            except Exception as error:
+                pipe.send(_sendable(error))
+                break
+            pipe.send(_DONE)
+    sys.exit(int(_terminated))
+
+
+def _run_task(function: Callable[..., None], task: tuple[Any, ...], pipe: connection.Connection) -> None:
+    global _busy
+
+    def tick() -> None:
+        if _terminated or pipe.poll():  # in the middle of a task, a message can only mean the end
+            raise Stopped
+        pipe.send(_TICK)
+
+    _busy = True
+    try:
+        function(*task, tick)
+    finally:
+        _busy = False
 
 
 def _terminate(*_: object) -> None:
-    if _busy:
-        raise _Terminated
-    os._exit(1)
+    """End now, or at the next tick of a task, which then cleans up; nothing can be raised anywhere."""
+    global _terminated
+    _terminated = True
+    if not _busy:
+        os._exit(1)
+
+
+def _sendable(error: Exception) -> Exception:
+    """An error as it may be pickled."""
+    try:
+        pickle.loads(pickle.dumps(error))
+    except Exception:  # whatever an exception of somebody else's makes of pickling
+        return RuntimeError(f"{type(error).__name__}: {error}")
+    return error
 
 
 def end_with_parent() -> None:
@@ -155,21 +242,3 @@ def end_with_parent() -> None:
 def _end_with(sentinel: int) -> None:
     connection.wait([sentinel])
     os._exit(1)
-
-
-def _run_task(function: Callable[..., None], task: tuple[Any, ...]) -> None:
-    global _busy
-
-    def tick() -> None:
-        if _stop.is_set():
-            raise Stopped
-        with _ticks.get_lock():
-            _ticks.value += 1
-
-    _busy = True
-    try:
-        function(*task, tick)
-    except _Terminated:
-        os._exit(1)
-    finally:
-        _busy = False

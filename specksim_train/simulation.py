@@ -152,7 +152,7 @@ def simulate_training_pair(
         for total, part in zip((line.dx, line.dy), drift, strict=True):
             total += np.float32(oversampling) * part
 
-    (place,) = draw_places(field, 1, crop_rng)
+    (place,) = draw_places(field, lines[0].dx.shape, 1, crop_rng)
     truth = mean_refraction(lines)
     reference = detector.record(setup, cut(field.intensity, place, truth.dx.shape), noise_rng)
     sample = detector.record(setup, refracted_light(field, place, lines), noise_rng, deposited=True)

@@ -1,14 +1,18 @@
 """Fixtures that several test files share: a small detector, and one speckle field for it."""
 
+from pathlib import Path
+
 import hypothesis
 import numpy as np
 import pytest
 from scipy import ndimage, optimize
 
 from specksim import seeds
+from specksim.generation import run_plan
 from specksim.phantoms import registry
 from specksim.sandpaper import SpeckleField, simulate_field
 from specksim.setups import Setup
+from tests.runs import plan
 
 # examples are the same in every run, and compiling a kernel may take as long as it takes
 hypothesis.settings.register_profile(
@@ -29,6 +33,14 @@ def small_setup() -> Setup:
 def small_field(small_setup: Setup) -> SpeckleField:
     """A speckle field for `small_setup`."""
     return simulate_field(small_setup, seeds.field_rng(0, "training", 0))
+
+
+@pytest.fixture(scope="session")
+def seven(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Seven pairs in three shards, made in this process without a break."""
+    path = tmp_path_factory.mktemp("seven") / "seven.h5"
+    run_plan(plan(path))
+    return path
 
 
 @pytest.fixture

@@ -522,7 +522,7 @@ def test_the_weight_of_a_line_grows_with_its_energy_in_an_integrating_detector(t
     weighed = [share for share, _ in integrating.lines]
     assert weighed[1] / weighed[0] == pytest.approx(shares[1] / shares[0] * energies[1] / energies[0])
     reference = run(integrating, EMPTY, simulate_field(integrating, seeds.field_rng(0, "training", 0)))
-    (place,) = draw_places(field, 1, np.random.default_rng(1))
+    (place,) = draw_places(field, (256, 256), 1, np.random.default_rng(1))
     expected = sum(
         weight * cut(part.intensity, place, (256, 256))
         for weight, part in zip(weighed, field.lines, strict=True)

@@ -17,68 +17,10 @@ import specksim
 from specksim import generation
 from specksim.dataset import open_dataset
 from specksim.dataset.checks import find_problems
-from specksim.generation import estimate_seconds, make_plan, run_plan
+from specksim.generation import run_plan
+from specksim.plan import estimate_seconds, make_plan
 from specksim.request import Request
-from specksim.setups import Setup
-
-FIELDS = ("reference", "sample", "dx", "dy", "phase", "transmission", "valid")
-SETUP = Setup().with_values(
-    detector__rows=32, detector__columns=32, diffuser__sheets=1, numerics__pairs_per_field=3
-)
-
-
-def plan(path: Path, n: int = 7, compression: str = "none", **changes: object) -> generation.Plan:
-    return make_plan(Request.create(SETUP, **changes), n, path, compression)
-
-
-def interrupt_after(pairs: int):
-    """A progress callback that raises KeyboardInterrupt when `pairs` pairs are done."""
-    done = 0
-
-    def progress(k: int) -> None:
-        nonlocal done
-        done += k
-        if done >= pairs:
-            raise KeyboardInterrupt
-
-    return progress
-
-
-def interrupted(path: Path, pairs: int = 4, **changes: object) -> None:
-    """Leave what a run of seven pairs leaves that is interrupted after `pairs` pairs."""
-    with pytest.raises(KeyboardInterrupt):
-        run_plan(plan(path, **changes), progress=interrupt_after(pairs))
-
-
-def names(folder: Path) -> list[str]:
-    return sorted(path.name for path in folder.iterdir())
-
-
-def content_hash(path: Path) -> str:
-    with open_dataset(path) as dataset:
-        return dataset.provenance()["content_hash"]
-
-
-def same_pair(one: specksim.SpecklePair, other: specksim.SpecklePair) -> bool:
-    return (
-        one.scene == other.scene
-        and one.index == other.index
-        and np.array_equal(one.step_offset_px, other.step_offset_px)
-        and all(
-            getattr(one, name).dtype == getattr(other, name).dtype
-            and np.array_equal(getattr(one, name), getattr(other, name))
-            for name in FIELDS
-        )
-    )
-
-
-@pytest.fixture(scope="module")
-def seven(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Seven pairs in three shards, made in this process without a break."""
-    path = tmp_path_factory.mktemp("seven") / "seven.h5"
-    run_plan(plan(path))
-    return path
-
+from tests.runs import FIELDS, SETUP, content_hash, interrupt_after, interrupted, names, plan, same_pair
 
 # ---- the same pairs, whatever the run ---------------------------------------------------------------
 
@@ -260,7 +202,8 @@ def test_overwrite_clears_remnants_of_another_request(tmp_path, seven):
 
 def test_resume_clears_the_unfinished_file_of_a_killed_run(tmp_path, seven):
     interrupted(tmp_path / "x.h5")
-    (tmp_path / "x.h5.shard-00001.part").write_bytes(b"half")
+    (tmp_path / "x.h5.shard-00001.0123456789ab.part").write_bytes(b"half")
+    (tmp_path / "x.h5.part").write_bytes(b"half")
     run_plan(plan(tmp_path / "x.h5"), resume=True)
     assert names(tmp_path) == ["x.h5"]
     assert content_hash(tmp_path / "x.h5") == content_hash(seven)
@@ -285,10 +228,11 @@ def test_a_finished_file_needs_no_resuming(seven, tmp_path):
     assert (before.st_mtime_ns, before.st_ino) == (after.st_mtime_ns, after.st_ino)
 
 
-def test_a_finished_file_of_another_length_is_not_resumed(seven, tmp_path):
+def test_a_finished_file_of_more_pairs_is_not_resumed(seven, tmp_path):
     shutil.copy(seven, tmp_path / "x.h5")
-    with pytest.raises(ValueError, match="n: 7 there, 8 asked for"):
-        run_plan(plan(tmp_path / "x.h5", n=8), resume=True)
+    with pytest.raises(ValueError, match="n: 7 there, 6 asked for"):
+        run_plan(plan(tmp_path / "x.h5", n=6), resume=True)
+    assert content_hash(tmp_path / "x.h5") == content_hash(seven)
 
 
 def test_a_finished_file_of_another_request_is_not_resumed(seven, tmp_path):
@@ -405,11 +349,11 @@ def test_a_plan_knows_its_size(tmp_path):
 def test_the_estimate_grows_with_the_work(tmp_path):
     large = Request.create(SETUP.with_values(detector__rows=2048, detector__columns=2048))
     few, many = plan(tmp_path / "x.h5", n=1), make_plan(large, 300, tmp_path / "x.h5")
-    short = estimate_seconds(few.request, few.shards, 1)
-    assert 0 < short < estimate_seconds(large, many.shards, 1)
+    short = estimate_seconds(few, few.shards, 1)
+    assert 0 < short < estimate_seconds(many, many.shards, 1)
     waves = plan(tmp_path / "x.h5", n=7, propagation="waves")
-    assert estimate_seconds(waves.request, waves.shards, 1) > 0
-    assert estimate_seconds(large, (), 1) == 0
+    assert estimate_seconds(waves, waves.shards, 1) > 0
+    assert estimate_seconds(many, (), 1) == 0
 
 
 def test_resume_with_another_compression_is_refused(tmp_path):
@@ -447,9 +391,10 @@ def test_two_runs_do_not_write_one_file(tmp_path):
 FULL_DISK = """
 import resource, signal, sys
 signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
-resource.setrlimit(resource.RLIMIT_FSIZE, (300 << 10, 300 << 10))
+limit = int(sys.argv[1]) << 10
+resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit))
 from specksim.cli import main
-main(sys.argv[1:])
+main(sys.argv[2:])
 """
 
 
@@ -458,12 +403,28 @@ def test_a_full_disk_in_mid_run_is_one_line_and_leaves_nothing(workers, tmp_path
     small = ["detector.rows=32", "detector.columns=32", "diffuser.sheets=1", "numerics.pairs_per_field=40"]
     options = [option for value in small for option in ("--set", value)]
     command = ["generate", "--n", "80", "--workers", workers, "-o", str(tmp_path / "x.h5"), *options]
-    done = subprocess.run([sys.executable, "-c", FULL_DISK, *command], capture_output=True, text=True)
+    run = [sys.executable, "-c", FULL_DISK, "300", *command]
+    done = subprocess.run(run, capture_output=True, text=True, check=False)
     assert done.returncode == 1
     assert ".part: File too large" in done.stderr
     assert "Traceback" not in done.stderr
     assert done.stderr.count("Error") == 1
     assert names(tmp_path) == []
+
+
+def test_a_disk_full_at_the_merge_costs_no_shard(tmp_path, seven):
+    small = ["detector.rows=32", "detector.columns=32", "diffuser.sheets=1", "numerics.pairs_per_field=3"]
+    options = [option for value in small for option in ("--set", value)]
+    command = ["generate", "--n", "7", "--workers", "1", "-o", str(tmp_path / "x.h5"), *options]
+    shard = 3 * plan(tmp_path / "x.h5").pair_bytes >> 10
+    run = [sys.executable, "-c", FULL_DISK, str(shard + 70), *command]
+    done = subprocess.run(run, capture_output=True, text=True, check=False)
+    assert done.returncode == 1
+    assert done.stderr.splitlines()[-1] == f"Error: {tmp_path / 'x.h5.part'}: File too large"
+    assert names(tmp_path) == [f"x.h5.shard-0000{k}" for k in range(3)]
+    assert run_plan(plan(tmp_path / "x.h5"), resume=True) == 0
+    assert names(tmp_path) == ["x.h5"]
+    assert content_hash(tmp_path / "x.h5") == content_hash(seven)
 
 
 def test_a_killed_worker_is_replaced(tmp_path):

@@ -55,6 +55,12 @@ def test_a_request_with_a_broken_setup_is_refused():
         Request.from_json(json.dumps(tree))
 
 
+@pytest.mark.parametrize("reference", ["0f", "0F" * 32, None, 7])
+def test_a_reference_is_a_hash(reference):
+    with pytest.raises(ValueError, match="reference must be a SHA-256 or empty"):
+        request(reference=reference)
+
+
 def test_equal_requests_do_not_differ():
     assert request().difference(request()) == ""
 
@@ -68,6 +74,7 @@ def test_equal_requests_do_not_differ():
         ({"seed": 5}, ["seed", "5", "0"]),
         ({"steps": 4}, ["steps", "4", "1"]),
         ({"propagation": "waves"}, ["propagation", "rays", "waves"]),
+        ({"reference": "0f" * 32}, ["reference", "0f0f", "''"]),
     ],
 )
 def test_difference_names_what_differs_and_both_values(changes, words):

@@ -12,7 +12,7 @@ from specksim.setups import Setup
 
 def crop(field, shape, steps, rng):
     """The cuts of a pair, and how far each place lies from the first."""
-    places = draw_places(field, steps, rng)
+    places = draw_places(field, shape, steps, rng)
     offsets = np.array([np.subtract(places[0].corner, place.corner) for place in places])
     return [cut(field.intensity, place, shape) for place in places], offsets
 

@@ -21,6 +21,7 @@ def write_down(path, tick):
 def die_once(path, marker, tick):
     if not Path(marker).exists():
         Path(marker).touch()
+        tick()
         os._exit(3)
     write_down(path, tick)
 
@@ -29,6 +30,28 @@ def die(path, tick):
     with Path(path).open("a") as file:
         file.write("x")
     os._exit(3)
+
+
+def die_beside(path, dies, tick):
+    """One dies while the other is at work; each notes how often it began."""
+    with Path(path).open("a") as file:
+        file.write("x")
+    other = Path(path).with_name("b" if dies else "a")
+    while not other.exists():
+        time.sleep(0.01)
+    if dies and Path(path).read_text() == "x":
+        os.kill(os.getpid(), signal.SIGKILL)
+    while not dies and other.read_text() == "x":
+        time.sleep(0.01)
+
+
+class Stubborn(Exception):
+    def __init__(self, one, two):
+        super().__init__(f"{one} {two}")
+
+
+def fail_stubbornly(path, tick):
+    raise Stubborn("no", "good")
 
 
 def fail(path, tick):
@@ -84,18 +107,38 @@ def test_no_tasks_are_done_at_once():
 
 def test_a_death_is_reported_and_the_work_done_again(tmp_path, capfd):
     paths = [tmp_path / f"{k}" for k in range(3)]
-    run_tasks(die_once, [(path, tmp_path / "marker") for path in paths], 2, nothing)
+    ticks: list[int] = []
+    run_tasks(die_once, [(path, tmp_path / "marker") for path in paths], 2, ticks.append)
+    assert sum(ticks) == 6
     assert all(path.exists() for path in paths)
     error = capfd.readouterr().err
     assert error.count("a worker process died") == 1
     assert "done again" in error
 
 
-def test_three_deaths_are_enough(tmp_path, capfd):
-    with pytest.raises(RuntimeError, match=r"died 3 times.*fewer workers"):
+def test_three_deaths_over_a_task_are_enough(tmp_path, capfd):
+    with pytest.raises(RuntimeError, match=r"died 3 times over one shard \(exit status 3\).*fewer workers"):
         run_tasks(die, [(tmp_path / "a",), (tmp_path / "b",)], 2, nothing)
-    assert 3 <= sum(len(path.read_text()) for path in tmp_path.iterdir()) <= 6
-    assert capfd.readouterr().err.count("a worker process died") == 2
+    deaths = sorted(len(path.read_text()) for path in tmp_path.iterdir())
+    assert deaths[-1] == 3
+    assert capfd.readouterr().err.count("a worker process died (exit status 3)") >= 2
+
+
+def test_a_long_run_survives_a_death_over_each_of_its_tasks(tmp_path, capfd):
+    tasks = [(tmp_path / f"{k}", tmp_path / f"marker{k}") for k in range(4)]
+    run_tasks(die_once, tasks, 2, nothing)
+    assert all(path.exists() for path, _ in tasks)
+    assert capfd.readouterr().err.count("its shard is done again") == 4
+
+
+def test_a_death_leaves_the_other_workers_at_their_work(tmp_path):
+    run_tasks(die_beside, [(tmp_path / "a", True), (tmp_path / "b", False)], 2, nothing)
+    assert (tmp_path / "b").read_text() == "x"
+
+
+def test_an_exception_that_cannot_be_pickled_is_told_all_the_same(tmp_path):
+    with pytest.raises(RuntimeError, match="Stubborn: no good"):
+        run_tasks(fail_stubbornly, [(tmp_path,), (tmp_path,)], 2, nothing)
 
 
 @pytest.mark.parametrize("workers", [1, 2])
@@ -118,6 +161,27 @@ def test_an_interruption_stops_the_tasks(tmp_path):
     with pytest.raises(KeyboardInterrupt):
         run_tasks(wait_for_the_end, [(tmp_path / "a",), (tmp_path / "b",)], 2, interrupt)
     assert {path.read_text() for path in tmp_path.iterdir()} == {"told to stop"}
+
+
+def be_told_to_end(path, tick):
+    """The first time, SIGTERM comes in the middle of the task."""
+    again = Path(path).exists()
+    Path(path).write_text("begun")
+    try:
+        if not again:
+            os.kill(os.getpid(), signal.SIGTERM)
+        tick()
+        Path(path).write_text("done")
+    except Stopped:
+        Path(f"{path}-cleaned").touch()
+        raise
+
+
+def test_sigterm_ends_a_worker_at_its_next_tick(tmp_path, capfd):
+    run_tasks(be_told_to_end, [(tmp_path / "a",), (tmp_path / "b",)], 2, nothing)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["a", "a-cleaned", "b", "b-cleaned"]
+    assert (tmp_path / "a").read_text() == (tmp_path / "b").read_text() == "done"
+    assert capfd.readouterr().err.count("a worker process died (exit status 1)") == 2
 
 
 SCRIPT = """

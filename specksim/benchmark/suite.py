@@ -13,8 +13,8 @@ from specksim.assessment import displacement_bound_px
 from specksim.dataset import open_dataset
 from specksim.dataset.reader import SpeckleDataset
 from specksim.dataset.summary import measure, reference_photons
-from specksim.generation import Plan, make_plan
 from specksim.phantoms import TRAINING
+from specksim.plan import Plan, make_plan
 from specksim.request import MIXED, Request
 from specksim.setups import Setup
 

@@ -13,6 +13,7 @@ from specksim import __version__
 _COMMANDS = {
     "generate": "Simulate a data set of labelled pairs and write it to a file.",
     "suite": "Write the published data set into a folder.",
+    "merge": "Merge the shards of a data set that were simulated one by one.",
     "info": "Say what a data set holds.",
     "check": "Verify checksums and physics of a data set.",
     "retrieve": "Displacement, phase and more from images, by a tracker.",

@@ -1,9 +1,11 @@
 """specksim generate"""
 
+import contextlib
 import signal
 import sys
 import time
 from collections.abc import Sequence
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -28,6 +30,20 @@ class Photons(click.ParamType):
             return float(value)
         except ValueError:
             self.fail(f"{value!r} is neither a number nor 'none'", param, ctx)
+
+
+class Share(click.ParamType):
+    """I/N: one of several shares."""
+
+    name = "I/N"
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> tuple[int, int]:
+        number, _, count = str(value).partition("/")
+        if not (number.isdecimal() and count.isdecimal() and 1 <= int(number) <= int(count)):
+            self.fail(f"{value!r} is not I/N with 1 <= I <= N", param, ctx)
+        return int(number), int(count)
 
 
 @click.command()
@@ -76,6 +92,13 @@ class Photons(click.ParamType):
     show_default=True,
     help="How the sample is made: by rays, or by Fresnel propagation, about 7 times slower.",
 )
+@click.option(
+    "--reference",
+    metavar="FILE",
+    help="A measured reference as the speckle: TIFF, FILE.h5::/path or NumPy.",
+)
+@click.option("--dark", metavar="FILE", help="Image without beam, taken off the reference and the flat.")
+@click.option("--flat", metavar="FILE", help="Image of the beam alone; the reference is divided by it.")
 @click.option("-o", "--out", type=click.Path(), help="The file to write. Default: MATERIAL.h5")
 @click.option(
     "--compression",
@@ -85,7 +108,18 @@ class Photons(click.ParamType):
     help="bitshuffle needs hdf5plugin to be read.",
 )
 @click.option("--workers", type=click.IntRange(min=1), help="Processes. Default: all cores.")
-@click.option("--resume", is_flag=True, help="Go on with the finished shards of an interrupted run.")
+@click.option("--scheduler", metavar="ADDRESS", help="Simulate on the Dask cluster of this scheduler.")
+@click.option(
+    "--shard",
+    "share",
+    type=Share(),
+    help="Simulate share I of N of the shards, I from 1, and leave them to `specksim merge`.",
+)
+@click.option(
+    "--resume",
+    is_flag=True,
+    help="Go on with the finished shards of an interrupted run, or with a finished file of fewer pairs.",
+)
 @click.option(
     "--overwrite",
     is_flag=True,
@@ -103,9 +137,14 @@ def generate(
     split: str,
     steps: int,
     propagation: str,
+    reference: str | None,
+    dark: str | None,
+    flat: str | None,
     out: str | None,
     compression: str,
     workers: int | None,
+    scheduler: str | None,
+    share: tuple[int, int] | None,
     resume: bool,
     overwrite: bool,
 ) -> None:
@@ -116,21 +155,28 @@ def generate(
     specksim generate --material mixed --geometry sphere --setup my.toml -o mine.h5
     """
     start = time.perf_counter()  # the imports below are part of what the user waits for
-    from specksim.generation import make_plan
+    from specksim.generation import make_request
     from specksim.phantoms import TRAINING
-    from specksim.request import Request
+    from specksim.plan import make_plan
 
-    if resume and overwrite:
-        raise click.UsageError("--resume and --overwrite exclude each other")
-    if density is not None:
-        if material == "mixed" or "@" in material:
-            raise click.UsageError(f"--density does not go with --material {material}")
-        material = f"{material}@{density!r}"
+    for one, other, both in (
+        ("--resume", "--overwrite", resume and overwrite),
+        ("--scheduler", "--workers", scheduler and workers),
+        ("--scheduler", "--shard", scheduler and share),
+    ):
+        if both:
+            raise click.UsageError(f"{one} and {other} exclude each other")
+    if (dark or flat) and not reference:
+        raise click.UsageError("--dark and --flat go with --reference")
+    material = _with_density(material, density)
     setup = load_setup(setup_source, assignments)
     if photons is not None:
         setup = setup.with_values(detector__photons_per_pixel=photons)
-    request = Request.create(
+    request, measured = make_request(
         setup,
+        reference,
+        dark,
+        flat,
         material=material,
         geometries=geometries or TRAINING,
         split=split,
@@ -138,30 +184,62 @@ def generate(
         steps=steps,
         propagation=propagation,
     )
-    plan = make_plan(request, n, out or f"{_file_name(material)}.h5", compression)
-    simulated = run(plan, workers or cores(), resume, overwrite)
-    seconds = time.perf_counter() - start
+    plan = make_plan(request, n, out or f"{_file_name(material)}.h5", compression, measured)
+    simulated = run(plan, workers or cores(), resume, overwrite, scheduler, share)
+    _report(plan, share, simulated, time.perf_counter() - start)
+
+
+def _with_density(material: str, density: float | None) -> str:
+    if density is None:
+        return material
+    if material == "mixed" or "@" in material:
+        raise click.UsageError(f"--density does not go with --material {material}")
+    return f"{material}@{density!r}"
+
+
+def _report(plan: "Plan", share: tuple[int, int] | None, simulated: int, seconds: float) -> None:
+    """The closing line."""
+    done = f"{_pairs(simulated)} in {seconds:.1f} s ({simulated / seconds:.1f} pairs/s)"
+    if share is not None:
+        finished = f"{len(plan.finished())} of {len(plan.shards)} shards are finished"
+        there = f" beside {plan.target}" if plan.target.exists() else ""
+        click.echo(
+            f"share {share[0]} of {share[1]}: {done}; {finished}{there}; "
+            f"when all are: specksim merge {plan.target}"
+        )
+        return
     size = f"{plan.target.stat().st_size / 1e6:.1f} MB"
     if simulated == 0:
-        click.echo(f"{plan.target}: complete, {_pairs(n)}, {size}; nothing was left to simulate")
-        return
-    rate = f"{simulated / seconds:.1f} pairs/s"
-    click.echo(f"{plan.target}: {_pairs(simulated)} in {seconds:.1f} s ({rate}), {size}")
+        click.echo(f"{plan.target}: complete, {_pairs(plan.n)}, {size}; nothing was left to simulate")
+    else:
+        click.echo(f"{plan.target}: {done}, {size}")
 
 
-def run(plan: "Plan", workers: int, resume: bool, overwrite: bool) -> int:
+def run(
+    plan: "Plan",
+    workers: int,
+    resume: bool,
+    overwrite: bool,
+    scheduler: str | None = None,
+    share: tuple[int, int] | None = None,
+) -> int:
     """Carry the plan out with a bar on stderr; the number of pairs simulated."""
     from tqdm import tqdm
 
-    from specksim.generation import estimate_seconds, run_plan
+    from specksim.cluster import connect
+    from specksim.generation import run_plan
+    from specksim.plan import estimate_seconds
 
     def announce(shards: "Sequence[Shard]") -> None:
+        pairs = sum(shard.pairs for shard in shards)
+        megabytes = 1e-6 * pairs * plan.pair_bytes
+        bar.reset(pairs if share else plan.n)
         processes = min(workers, len(shards))
-        seconds = estimate_seconds(plan.request, shards, processes)
-        if seconds > _ANNOUNCED_SECONDS:
+        seconds = estimate_seconds(plan, shards, processes)
+        if seconds > _ANNOUNCED_SECONDS and not scheduler:
             click.echo(
-                f"{_pairs(plan.n)} of {plan.request.describe()}: about {_duration(seconds)} and "
-                f"{plan.data_bytes / 1e6:.0f} MB, {processes} process{'' if processes == 1 else 'es'}",
+                f"{_pairs(pairs)} of {plan.request.describe()}: about {_duration(seconds)} and "
+                f"{megabytes:.0f} MB, {processes} process{'' if processes == 1 else 'es'}",
                 err=True,
             )
 
@@ -169,14 +247,20 @@ def run(plan: "Plan", workers: int, resume: bool, overwrite: bool) -> int:
         if signal.getsignal(number) is not signal.SIG_IGN:  # as nohup has it
             signal.signal(number, _interrupt)
     try:
-        with tqdm(total=plan.n, unit="pair", file=sys.stderr, disable=None) as bar:
+        with (
+            connect(scheduler) if scheduler else contextlib.nullcontext() as client,
+            tqdm(total=plan.n, unit="pair", file=sys.stderr, disable=None) as bar,
+        ):
             return run_plan(
                 plan,
                 workers=workers,
+                client=client,
+                share=share,
                 resume=resume,
                 overwrite=overwrite,
                 announce=announce,
                 progress=bar.update,
+                track=partial(tqdm, desc="merging", unit="shard", file=sys.stderr, disable=None, leave=False),
             )
     except KeyboardInterrupt:
         kept = len(plan.finished())

@@ -22,6 +22,15 @@ _SMALL_PX = 0.5
 _MANY_PIXELS = 2000
 
 
+def find_problems_of_all(dataset: SpeckleDataset) -> Iterator[str]:
+    """Each problem that is not one pair's as a few words."""
+    provenance = dataset.provenance()
+    if provenance["content_hash"] != dataset.expected_content_hash():
+        yield "the content hash does not match"
+    if provenance["toml"] != dataset.request.setup.to_toml():
+        yield "the setup is not that of the request"
+
+
 def find_problems(dataset: SpeckleDataset, row: int) -> Iterator[str]:
     """Each problem of one pair as `FIELD: what is wrong`.
 

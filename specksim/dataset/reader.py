@@ -25,7 +25,8 @@ def open_dataset(path: str | os.PathLike[str], *, verify: bool = False) -> "Spec
     ----------
     path : path-like
     verify : bool
-        Compare the checksums of every field and of the parameters that are read.
+        Compare the content hash, which covers the request and all checksums, at once, and the checksum of
+        every field and of the parameters when they are read.
 
     Returns
     -------
@@ -64,6 +65,8 @@ class SpeckleDataset:
         try:
             with self._reading("layout"):
                 self._check_layout()
+            if verify and self.provenance()["content_hash"] != self.expected_content_hash():
+                raise ValueError(f"{path}: the content hash does not match request and checksums")
         except BaseException:
             self.close()
             raise
@@ -86,12 +89,15 @@ class SpeckleDataset:
                     f"{field.name} must be {np.dtype(field.dtype)} of shape {wanted}, "
                     f"got {stored.dtype} of shape {stored.shape}"
                 )
-            sums = _dataset(self._file, f"{schema.PARAMETERS}/{schema.checksum_name(field.name)}")
-            if sums.shape != (self._length,):
-                raise ValueError(f"{schema.checksum_name(field.name)} must have {self._length} rows")
-        for name in (*_PARAMETERS, schema.checksum_name(schema.PARAMETER_CHECKSUM)):
-            if len(_dataset(self._file, f"{schema.PARAMETERS}/{name}")) != self._length:
+        numbers: dict[str, Any] = {"index": np.int64, "step_offset": np.float64}
+        numbers |= {schema.checksum_name(name): np.uint32 for name in schema.checksummed(self.request.setup)}
+        for name in {*_PARAMETERS, *numbers}:
+            stored = _dataset(self._file, f"{schema.PARAMETERS}/{name}")
+            wanted = (self._length, *((self.request.steps, 2) if name == "step_offset" else ()))
+            if stored.shape[:1] != (self._length,):
                 raise ValueError(f"{name} must have {self._length} rows")
+            if stored.shape != wanted or (name in numbers and stored.dtype != numbers[name]):
+                raise ValueError(f"{name} must not be {stored.dtype} of shape {stored.shape}")
 
     @contextlib.contextmanager
     def _reading(self, what: str) -> Iterator[None]:
@@ -174,7 +180,7 @@ class SpeckleDataset:
             return stored.asstr()[()] if h5py.check_string_dtype(stored.dtype) else stored[()]
 
     def provenance(self) -> dict[str, Any]:
-        """Versions, optical constants, compression, content hash and start time."""
+        """What stands in /entry/setup beside the request, and the start time."""
         with self._reading("setup"):
 
             def stored(name: str) -> Any:
@@ -182,6 +188,7 @@ class SpeckleDataset:
 
             return {
                 "start_time": _dataset(self._file, "/entry/start_time")[()].decode(),
+                "toml": stored("toml")[()].decode(),
                 "versions": json.loads(stored("versions")[()]),
                 "materials": list(stored("materials").asstr()[()]),
                 "delta": stored("delta")[()].tolist(),
@@ -189,6 +196,11 @@ class SpeckleDataset:
                 "compression": stored("compression")[()].decode(),
                 "content_hash": stored("content_hash")[()].decode(),
             }
+
+    def planned_pairs(self) -> int:
+        """Number of pairs of the whole run, of which a shard holds a part."""
+        with self._reading("planned_pairs"):
+            return int(_dataset(self._file, f"{schema.SETUP}/planned_pairs")[()])
 
     def expected_content_hash(self) -> str:
         """The content hash that belongs to the request and the checksums in the file."""

@@ -78,6 +78,7 @@ def summarise(dataset: SpeckleDataset) -> dict[str, str]:
         "split, seed": f"{request.split}, {request.seed}",
         "propagation": request.propagation,
         "beam": _beam(setup),
+        "sandpaper": f"measured, SHA-256 {request.reference}" if request.reference else "simulated",
         "reference mean": f"{found.mean:.4g} {'(relative)' if relative else 'photons'}",
         "speckle visibility": f"{found.visibility:.3f} (standard deviation / mean, without noise)",
         "speckle width": (

@@ -10,7 +10,8 @@ import io
 import json
 import os
 import platform
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -78,25 +79,35 @@ class NewFile:
 
 
 @contextlib.contextmanager
-def complete_file(target: Path) -> Iterator[NewFile]:
-    """Write a file as `NAME.part`; on success move it to `target`, on any failure remove it.
+def complete_file(target: Path, part: Path | None = None) -> Iterator[NewFile]:
+    """Write a file as `part`, `NAME.part` unless given; on success move it to `target`, on failure remove it.
 
     Raises
     ------
     OSError
         If the file cannot be created or written.
     """
-    part = part_path(target)
+    part = part or part_path(target)
     part.unlink(missing_ok=True)  # of a process that was killed: a run holds a lock on its target
     file = NewFile(part)
     try:
         yield file
         file.finish()
-        part.replace(target)
+        move(part, target)
     except BaseException:
         file.abandon()
         part.unlink(missing_ok=True)
         raise
+
+
+def move(part: Path, target: Path) -> None:
+    """Give a file on the disk its name, so that it keeps it when the machine loses power."""
+    part.replace(target)
+    folder = os.open(target.parent, os.O_RDONLY)
+    try:
+        os.fsync(folder)
+    finally:
+        os.close(folder)
 
 
 def part_path(target: Path) -> Path:
@@ -104,8 +115,10 @@ def part_path(target: Path) -> Path:
     return target.with_name(f"{target.name}.part")
 
 
-def create_layout(file: h5py.File, request: Request, n: int, compression: str) -> None:
-    """Create the groups, attributes and empty data sets of a file of `n` pairs."""
+def create_layout(
+    file: h5py.File, request: Request, n: int, compression: str, planned: int | None = None
+) -> None:
+    """Create the groups, attributes and empty data sets of a file of `n` pairs, of `planned` in all."""
     setup = request.setup
     file.attrs.update(NX_class="NXroot", default="entry", schema_version=schema.VERSION)
     entry = _group(file, "/entry", "NXentry", default="data")
@@ -134,6 +147,12 @@ def create_layout(file: h5py.File, request: Request, n: int, compression: str) -
         parameters.create_dataset(schema.checksum_name(name), (n,), np.uint32)
     _write_setup(_group(file, schema.SETUP, "NXcollection"), request)
     file[schema.SETUP]["compression"] = compression
+    file[schema.SETUP]["planned_pairs"] = np.int64(planned or n)
+
+
+def versions() -> dict[str, str]:
+    """Versions of Python and of the packages that the data depend on."""
+    return {"python": platform.python_version(), **{name: version(name) for name in _VERSIONS}}
 
 
 def _write_setup(group: h5py.Group, request: Request) -> None:
@@ -141,16 +160,15 @@ def _write_setup(group: h5py.Group, request: Request) -> None:
     group["toml"] = setup.to_toml()
     group["request"] = request.to_json()
     group["seed"] = np.int64(request.seed)
-    group["versions"] = json.dumps(
-        {"python": platform.python_version(), **{name: version(name) for name in _VERSIONS}}
-    )
+    group["versions"] = json.dumps(versions())
     names = list(request.materials)
     constants = [materials.refractive_index(name, setup.beam.energy_kev) for name in names]
-    diffuser = setup.diffuser
-    names.append(f"diffuser: {diffuser.material}")
-    constants.append(
-        materials.refractive_index(diffuser.material, setup.beam.energy_kev, diffuser.density_g_cm3)
-    )
+    if not request.reference:
+        diffuser = setup.diffuser
+        names.append(f"diffuser: {diffuser.material}")
+        constants.append(
+            materials.refractive_index(diffuser.material, setup.beam.energy_kev, diffuser.density_g_cm3)
+        )
     group["materials"] = np.array(names, h5py.string_dtype("utf-8"))
     group["delta"], group["beta"] = np.array(constants).T
     group["energy_kev"] = setup.beam.energy_kev
@@ -187,27 +205,38 @@ def seal(file: h5py.File) -> None:
     file[schema.SETUP]["content_hash"] = schema.content_hash(file[schema.SETUP]["request"][()], checksums)
 
 
-def merge(file: h5py.File, shards: Sequence[Path], request: Request, n: int, compression: str) -> None:
-    """Fill a file from its shards: images as they are stored, chunk by chunk, parameters rewritten."""
+@dataclass(frozen=True)
+class Rows:
+    """Consecutive pairs in a finished file."""
+
+    path: Path
+    first: int
+    count: int
+
+
+def merge(new: NewFile, pieces: Iterable[Rows], request: Request, n: int, compression: str) -> None:
+    """Fill a file from others: images as they are stored, chunk by chunk, parameters rewritten."""
+    file, row = new.hdf5, 0
     create_layout(file, request, n, compression)
-    row = 0
-    for path in shards:
-        with h5py.File(path, "r") as shard:
-            count = len(shard[schema.PARAMETERS]["index"])
-            for name, source in shard[schema.DATA].items():
-                _copy_chunks(source, file[schema.DATA][name], row)
-            for name, column in shard[schema.PARAMETERS].items():
-                file[schema.PARAMETERS][name][row : row + count] = column[()]
-            row += count
+    for piece in pieces:
+        with h5py.File(piece.path, "r") as source:
+            for name, images in source[schema.DATA].items():
+                _copy_chunks(images, piece, file[schema.DATA][name], row)
+            for name, column in source[schema.PARAMETERS].items():
+                values = column[piece.first : piece.first + piece.count]
+                file[schema.PARAMETERS][name][row : row + piece.count] = values
+        new.raise_failure()
+        row += piece.count
     seal(file)
 
 
-def _copy_chunks(source: h5py.Dataset, target: h5py.Dataset, row: int) -> None:
-    for k in range(source.id.get_num_chunks()):
-        info = source.id.get_chunk_info(k)
-        mask, chunk = source.id.read_direct_chunk(info.chunk_offset)
-        first, *rest = info.chunk_offset
-        target.id.write_direct_chunk((first + row, *rest), chunk, mask)
+def _copy_chunks(source: h5py.Dataset, piece: Rows, target: h5py.Dataset, row: int) -> None:
+    """Copy the frames of some pairs, each a chunk, as they are stored."""
+    steps = source.shape[1:-2]
+    for pair in range(piece.count):
+        for step in np.ndindex(*steps):
+            mask, chunk = source.id.read_direct_chunk((piece.first + pair, *step, 0, 0))
+            target.id.write_direct_chunk((row + pair, *step, 0, 0), chunk, mask)
 
 
 def _group(file: h5py.File, path: str, nx_class: str, **attributes: Any) -> h5py.Group:

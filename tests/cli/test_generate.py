@@ -93,6 +93,34 @@ def test_a_long_run_is_announced_with_time_and_size(tmp_path, command):
     assert rest.strip() == "Error: interrupted"
 
 
+def test_shares_are_merged_by_the_command(cli, tmp_path, tiny):
+    words = ["generate", "--material", "al2o3", "--n", 4, *SETS, "-o", tmp_path / "x.h5", "--workers", 1]
+    first = cli(*words, "--shard", "1/2")
+    assert (first.status, first.err) == (0, "")
+    assert first.out.startswith("share 1 of 2: 3 pairs in ")
+    assert f"1 of 2 shards are finished; when all are: specksim merge {tmp_path / 'x.h5'}" in first.out
+    assert "1 of 2 shards are missing (1)" in cli("merge", tmp_path / "x.h5").error
+    assert cli(*words, "--shard", "2/2").status == 0
+    merged = cli("merge", tmp_path / "x.h5")
+    assert (merged.status, merged.err) == (0, "")
+    assert re.fullmatch(r".*x\.h5: complete, 4 pairs, [\d.]+ MB; 2 shards merged\n", merged.out)
+    assert names(tmp_path) == ["x.h5"]
+    with open_dataset(tmp_path / "x.h5") as one, open_dataset(tiny) as two:
+        assert one.provenance()["content_hash"] == two.provenance()["content_hash"]
+    assert "nothing was left to merge" in cli("merge", tmp_path / "x.h5").out
+
+
+def test_a_finished_file_grows(cli, tmp_path):
+    words = ["generate", *SETS, "-o", tmp_path / "x.h5", "--workers", 1]
+    cli(*words, "--n", 3)
+    grown = cli(*words, "--n", 5, "--resume")
+    assert grown.status == 0
+    assert ": 2 pairs in " in grown.out
+    again = cli(*words, "--n", 5, "--resume")
+    assert re.search(r"x.h5: complete, 5 pairs, [\d.]+ MB; nothing was left to simulate", again.out)
+    assert "n: 5 there, 4 asked for" in cli(*words, "--n", 4, "--resume").error
+
+
 # ---- refusals ---------------------------------------------------------------------------------------
 
 
@@ -138,6 +166,8 @@ def test_remnants_are_refused_with_both_ways_out(cli, tmp_path):
         (["--photons", "nan"], ["photons_per_pixel", "nan"]),
         (["--photons", "1e300"], []),
         (["-o", "missing/x.h5"], ["missing"]),
+        (["--reference", "none.tif"], ["none.tif", "No such file"]),
+        (["--reference", "none.png"], ["none.png", "TIFF"]),
         (["-o", "."], ["directory"]),
     ],
 )
@@ -164,6 +194,13 @@ def test_bad_input_is_one_line_and_writes_nothing(words, parts, cli, tmp_path, m
         ["--photons", "many"],
         ["--photon", "many"],
         ["--resume", "--overwrite"],
+        ["--scheduler", "tcp://127.0.0.1:9", "--workers", "2"],
+        ["--scheduler", "tcp://127.0.0.1:9", "--shard", "1/2"],
+        ["--shard", "0/2"],
+        ["--shard", "3/2"],
+        ["--shard", "2"],
+        ["--dark", "dark.tif"],
+        ["--flat", "flat.tif"],
         ["--material", "mixed", "--density", "2"],
         ["stray"],
     ],
@@ -265,6 +302,18 @@ def read_only(tmp_path):
     yield folder
     for path in everything:
         path.chmod(path.stat().st_mode | stat.S_IWUSR)
+
+
+def test_a_read_only_folder_is_one_line(command, tmp_path):
+    folder = tmp_path / "out"
+    folder.mkdir(mode=0o555)
+    words = ["generate", "--n", "1", *SETS, "-o", str(folder / "x.h5")]
+    done = subprocess.run(
+        [*command, *words], preexec_fn=obey_modes, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 1
+    assert done.stderr == f"Error: {folder / 'x.h5.lock'}: Permission denied\n"
+    assert names(folder) == []
 
 
 SCRIPT = """

@@ -9,7 +9,7 @@ import pytest
 
 from specksim import Setup, seeds, simulate
 from specksim.dataset import open_dataset, schema
-from specksim.dataset.checks import find_problems, wrong_physics
+from specksim.dataset.checks import find_problems, find_problems_of_all, wrong_physics
 from specksim.forward import draw_pair
 from specksim.phantoms import TRAINING, geometry_names
 from specksim.request import Request
@@ -52,6 +52,19 @@ def test_a_corrupted_field_is_named_with_its_pair(name, copy, opened):
     opened["entry/data"][name][3] = values
     opened.close()
     assert problems(copy) == {3: [f"{name}: the checksum does not match"]}
+
+
+def test_what_is_not_one_pair_s_is_checked_too(copy, opened):
+    for name, text in (("toml", "[beam]"), ("content_hash", "0" * 64)):
+        del opened[f"entry/setup/{name}"]
+        opened[f"entry/setup/{name}"] = text
+    opened.close()
+    assert problems(copy) == {}
+    with open_dataset(copy) as dataset:
+        assert list(find_problems_of_all(dataset)) == [
+            "the content hash does not match",
+            "the setup is not that of the request",
+        ]
 
 
 def test_each_corrupted_field_is_told(copy, opened):

@@ -28,6 +28,7 @@ def test_the_summary_says_what_was_asked_for(summary, tiny):
     assert summary["materials"] == "nylon 2, pmma 2, al2o3 1"
     assert summary["geometries"] == "sphere 5"
     assert summary["split, seed"] == "training, 4"
+    assert summary["sandpaper"] == "simulated"
 
 
 def test_optical_constants_and_versions_are_told(summary):

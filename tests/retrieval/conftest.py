@@ -64,7 +64,7 @@ def moved(tracked_setup: Setup, tracked_field: SpeckleField) -> Callable[..., Kn
         through = transmission(y, x) if callable(transmission) else transmission
         through = np.broadcast_to(through, y.shape).astype(np.float32)
         rng = np.random.default_rng(seed)
-        places = draw_places(tracked_field, exposures, rng)
+        places = draw_places(tracked_field, y.shape, exposures, rng)
         speckles = [cut(tracked_field.intensity, place, y.shape) for place in places]
 
         def image(light: np.ndarray, deposited: bool, more_px: float = 0.0) -> np.ndarray:
