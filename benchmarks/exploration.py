@@ -1,6 +1,6 @@
 """What pays per second of training: variants of the networks, trained alike on the same simulated pairs.
 
-    python benchmarks/exploration.py [VARIANT ...] [--steps 1000] [--seed 0] [--folder FOLDER]
+    python benchmarks/exploration.py [VARIANT ...] [--steps 800] [--seed 0] [--folder FOLDER]
 
 Every variant sees the same batches (8 windows of 128 × 128 pixels out of pairs of `imbl-28kev`, three
 materials), the same Adam and the same cosine. Printed: endpoint errors on 64 held-out pairs of other
@@ -224,7 +224,7 @@ def main() -> None:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("variants", nargs="*", metavar="VARIANT", help=f"of: {'; '.join(VARIANTS)}")
-    parser.add_argument("--steps", type=int, default=1000)
+    parser.add_argument("--steps", type=int, default=800)
     parser.add_argument("--seed", type=int, default=0, help="of weights and batches: how much is chance?")
     parser.add_argument("--pairs", type=int, default=1200)
     parser.add_argument("--folder", type=Path, default=Path("exploration"))

@@ -1,6 +1,6 @@
 """Sandpaper in the beam: the speckle it makes, in fields from which the speckle of each pair is cut.
 
-The fields are periodic, so that a frame may be cut anywhere.
+Simulated fields are periodic, so that a frame may be cut anywhere.
 """
 
 import math
@@ -159,12 +159,19 @@ def draw_places(
     not periodic.
     """
     transpose, flip_rows, flip_columns = (bool(bit) for bit in rng.integers(0, 2, 3))
+    if not field.periodic and _lacking(field.intensity.T, shape) > _lacking(field.intensity, shape):
+        transpose = False  # or a long frame would be filled up with mirror images of a long field
     room = field.intensity.shape[::-1] if transpose else field.intensity.shape
     if not field.periodic:
         room = tuple(max(size - wanted, 0) + 1 for size, wanted in zip(room, shape, strict=True))
     corners = [rng.integers(0, room) for _ in range(steps)]
     turn = (transpose, flip_rows, flip_columns)
     return [Place(*turn, (int(row), int(column)), field.periodic) for row, column in corners]
+
+
+def _lacking(values: np.ndarray, shape: tuple[int, int]) -> int:
+    """Rows and columns that an array lacks to hold a cut."""
+    return sum(max(wanted - size, 0) for size, wanted in zip(values.shape, shape, strict=True))
 
 
 def cut(

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from specksim.dataset import SpeckleDataset, open_dataset
+from specksim.setups import Setup
 from specksim_train.augmentation import Augmentation, Pair
 from specksim_train.inference import speckle_visibility
 from specksim_train.tiling import MULTIPLE
@@ -88,6 +89,11 @@ class PairFiles:
 
     def __len__(self) -> int:
         return sum(self._lengths)
+
+    @property
+    def setups(self) -> dict[str, Setup]:
+        """The setup of each file, by its path."""
+        return {str(path): self._dataset(path).request.setup for path in self.paths}
 
     def _dataset(self, path: Path) -> SpeckleDataset:
         if os.getpid() != self._process:  # a handle must not be shared with a forked process

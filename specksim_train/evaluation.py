@@ -93,7 +93,8 @@ def evaluate(
         for row in range(count):
             pair = dataset[row]
             moving.append(pair_errors(predict, pair, dataset.request.setup))
-            for name, images in zero_motion_pairs(pair.reference[0], row).items():
+            plain = dataset.request.setup.detector.plain
+            for name, images in zero_motion_pairs(pair.reference[0], row, plain).items():
                 still[name].append(_still_errors(predict, images, pair))
             progress(1)
         content = dataset.provenance()["content_hash"]
@@ -121,10 +122,12 @@ def pair_errors(predict: Callable[..., Retrieval], pair: SpecklePair, setup: Set
     )
 
 
-def zero_motion_pairs(reference: np.ndarray, seed: int) -> dict[str, tuple[np.ndarray, np.ndarray]]:
-    """Pairs of images without motion, made of one image; two exposures only of one that holds counts."""
+def zero_motion_pairs(
+    reference: np.ndarray, seed: int, photons: bool = True
+) -> dict[str, tuple[np.ndarray, np.ndarray]]:
+    """Pairs of images without motion, made of one image; two exposures only of one that counts photons."""
     pairs = {ZERO_MOTION[0]: (reference, reference)}
-    if reference.dtype.kind == "u":
+    if photons and reference.dtype.kind == "u":
         half = np.random.default_rng(seed).binomial(reference, 0.5)
         pairs[ZERO_MOTION[1]] = (half.astype(reference.dtype), (reference - half).astype(reference.dtype))
     return pairs

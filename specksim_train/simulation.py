@@ -1,12 +1,12 @@
 """Training pairs simulated while a network trains: objects, and drifts and smooth fields behind them.
 
-Batch i of an epoch belongs to lane i mod 8. A lane has its own sandpaper field, a new one after every
+Batch i of a run belongs to lane i mod 8. A lane has its own sandpaper field, a new one after every
 `pairs_per_field` pairs, and stays with one worker. So no field is computed twice, workers share nothing,
 and a batch depends on (seed, epoch, i) alone, whatever the number of workers.
 
-A network that has only seen objects in an otherwise empty frame learns that the frame is empty, and shrinks
-whatever else moves. So a share of the pairs is also displaced by what no object explains: the mask or the
-beam drifting between the exposures, wedges, bent mirrors.
+A network that has only seen objects in an otherwise empty frame learns that the frame is empty, and is off
+where something else moves. So a share of the pairs is also displaced by what no object explains: the sandpaper
+or the beam drifting between the exposures, wedges, bent mirrors.
 """
 
 import math
@@ -140,7 +140,8 @@ def simulate_training_pair(
     Returns
     -------
     dict
-        reference, sample (H, W) float32 counts; dx, dy (H, W) float32, pixels; valid (H, W) float32.
+        reference, sample (H, W) counts, see `detector.expose`; dx, dy (H, W) float32, pixels; valid (H, W)
+        float32.
     """
     shape, oversampling = (setup.detector.rows, setup.detector.columns), setup.numerics.oversampling
     extra_px = math.ceil(smooth.farthest_px(*shape))
@@ -160,7 +161,7 @@ def simulate_training_pair(
         name: detector.bin_mean(cells, oversampling, shape) / np.float32(oversampling)
         for name, cells in (("dx", truth.dx), ("dy", truth.dy))
     }
-    images = {"reference": reference.astype(np.float32), "sample": sample.astype(np.float32)}
+    images = {"reference": reference, "sample": sample}
     valid = valid_mask(setup, truth.dx, truth.dy, margin_px)
     return {**images, **labels, "valid": valid.astype(np.float32)}
 

@@ -150,6 +150,7 @@ def fit(
         raise ValueError(f"{run} holds no run to resume")
     files = PairFiles(train) if train else None
     held_out = None if validation is None else PairFiles([validation])
+    _require_photons(settings.augmentation, files, simulate)
     config = _configuration(settings, files, held_out, simulate, from_model)
     run.mkdir(parents=True, exist_ok=True)
     if resume:
@@ -172,6 +173,17 @@ def fit(
             _train(run, model, settings, feed, checks, state, progress)
             write_report(run, (checks or feed(0)).batch(0), architectures.receptive_radius_px(model))
     return run
+
+
+def _require_photons(varied: Augmentation, files: PairFiles | None, simulate: SimulatedPairs | None) -> None:
+    """Refuse to split or thin the grey values of a camera as if they were photons."""
+    setups = files.setups if files is not None else {"simulate": simulate.request.setup} if simulate else {}
+    for name, setup in setups.items():
+        if not setup.detector.plain and (varied.still_share or varied.photons):
+            raise ValueError(
+                f"{name}: still_share must be 0 and photons left out, since gain, offset or noise of the "
+                f"detector make grey values of photons; got {varied.still_share} and {varied.photons}"
+            )
 
 
 @contextlib.contextmanager

@@ -205,6 +205,14 @@ def test_a_cut_that_is_too_large_is_completed_by_the_mirror_image(rng):
     np.testing.assert_array_equal(piece[:, -3], piece[:, -4])
 
 
+def test_a_long_frame_lies_along_a_long_field(rng):
+    field = SpeckleField(np.arange(30.0 * 60).reshape(30, 60), math.nan, periodic=False)
+    for _ in range(20):
+        (place,) = draw_places(field, (25, 50), 1, rng)
+        piece = cut(field.intensity, place, (25, 50))
+        assert len(np.unique(piece)) == piece.size  # nothing mirrored
+
+
 # ---- data sets --------------------------------------------------------------------------------------
 
 

@@ -9,7 +9,7 @@ from scipy import ndimage
 
 from specksim.dataset import schema
 from specksim.dataset.reader import SpeckleDataset
-from specksim.detector import noise_variance, photon_counts
+from specksim.detector import noise_variance, photon_counts, saturation_level
 from specksim.forward import SpecklePair
 from specksim.materials import refractive_index
 from specksim.request import Request
@@ -105,7 +105,7 @@ def _wrong_light(pair: SpecklePair, setup: Setup) -> Iterator[str]:
     """
     photons = setup.detector.photons_per_pixel
     scale = 1.0 if math.isinf(photons) else photons
-    noise = 0.0 if math.isinf(photons) else 6 / math.sqrt(scale * pair.reference[0].size)
+    noise = 6 * math.sqrt(noise_variance(scale, setup) / pair.reference[0].size) / scale
     reference, sample = (photon_counts(image, setup) for image in (pair.reference, pair.sample))
     mean = float(reference.mean()) / scale
     if not 0.2 - noise < mean < 5 + noise:
@@ -131,7 +131,8 @@ def _wrong_motion(pair: SpecklePair, setup: Setup) -> Iterator[str]:
     change = -np.gradient(light * pair.dx, axis=1) - np.gradient(light * pair.dy, axis=0)
     shift = np.hypot(pair.dx, pair.dy).astype(np.float64)
     absorbed = np.hypot(*np.gradient(pair.transmission)) > 0.2 * shift * pair.transmission / variance
-    where = ndimage.minimum_filter((pair.valid == 1) & (shift < _SMALL_PX) & ~absorbed, 5)
+    counted = _unsaturated(pair, setup)
+    where = ndimage.minimum_filter((pair.valid == 1) & (shift < _SMALL_PX) & ~absorbed & counted, 5)
     where[:2] = where[-2:] = where[:, :2] = where[:, -2:] = False
     power = float(np.sum(change[where] ** 2))
     if math.isinf(setup.detector.photons_per_pixel):
@@ -145,6 +146,14 @@ def _wrong_motion(pair: SpecklePair, setup: Setup) -> Iterator[str]:
     coefficient = float(np.sum((change * (sample - light))[where])) / power
     if not 0.5 < coefficient < 1.6:
         yield f"sample: does not follow dx and dy: coefficient {coefficient:.2g} instead of 1"
+
+
+def _unsaturated(pair: SpecklePair, setup: Setup) -> np.ndarray:
+    """(H, W) bool: where no exposure has reached the detector's limit."""
+    level = saturation_level(setup)
+    if level is None:
+        return np.ones(pair.valid.shape, bool)
+    return np.maximum(pair.reference.max(axis=0), pair.sample.max(axis=0)) < level
 
 
 def _wrong_gradient(pair: SpecklePair, setup: Setup) -> Iterator[str]:

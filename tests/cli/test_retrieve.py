@@ -6,7 +6,7 @@ import pytest
 import tifffile
 from scipy import ndimage
 
-from specksim import Setup
+from specksim import Setup, generate
 from specksim.retrieval import method_names
 
 
@@ -54,6 +54,21 @@ def test_two_tiff_files(files, cli):
     with h5py.File("out.h5") as file:
         assert "phase" not in file["entry/data"]
         assert "setup" not in file["entry"]
+
+
+def test_a_data_set_s_offset_gain_and_dark_counts_are_taken_off(tmp_path, cli):
+    found = {}
+    plain = Setup().with_values(detector__rows=64, detector__columns=64, diffuser__sheets=2)
+    grey = plain.with_values(detector__offset=700, detector__gain=1.5, detector__dark_counts=20.0)
+    for name, setup in {"plain": plain, "grey": grey}.items():
+        generate(tmp_path / f"{name}.h5", setup, material="al2o3", geometries="fiber", n=1)
+        done = cli("retrieve", tmp_path / f"{name}.h5", "--method", "lcs", "-o", tmp_path / f"{name}-lcs.h5")
+        assert done.status == 0, done.err
+        with h5py.File(tmp_path / f"{name}-lcs.h5") as file:
+            found[name] = 1 - file["entry/data/transmission"][0]
+    there = found["plain"] > 0.03
+    slope = np.sum((found["grey"] * found["plain"])[there]) / np.sum(found["plain"][there] ** 2)
+    assert slope == pytest.approx(1, abs=0.04)  # 0.8 with the offset left in
 
 
 def test_stacks_are_exposures_and_are_corrected(files, cli):

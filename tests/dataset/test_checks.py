@@ -54,6 +54,23 @@ def test_a_corrupted_field_is_named_with_its_pair(name, copy, opened):
     assert problems(copy) == {3: [f"{name}: the checksum does not match"]}
 
 
+@pytest.mark.parametrize(
+    "detector",
+    [
+        {"detector__bit_depth": 12, "detector__gain": 1.6, "detector__offset": 100},
+        {"detector__full_well_counts": 1500.0},
+        {"detector__photons_per_pixel": 1.0, "detector__dark_counts": 1e4},
+    ],
+)
+def test_what_a_camera_does_is_no_problem(detector):
+    setup = Setup().with_values(detector__rows=128, detector__columns=128, **detector)
+    field = simulate_field(setup, seeds.field_rng(0, "training", 0))
+    request = Request.create(setup, material="al2o3")
+    for index in range(4):
+        arguments = {"material": "al2o3", "geometry": TRAINING[index], "seed": 0, "split": "training"}
+        assert list(wrong_physics(draw_pair(setup, field, index=index, **arguments), request)) == []
+
+
 def test_what_is_not_one_pair_s_is_checked_too(copy, opened):
     for name, text in (("toml", "[beam]"), ("content_hash", "0" * 64)):
         del opened[f"entry/setup/{name}"]

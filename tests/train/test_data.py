@@ -10,7 +10,8 @@ import pytest
 pytest.importorskip("keras")
 
 from specksim import Setup, open_dataset
-from specksim_train.augmentation import Augmentation
+from specksim.sandpaper import simulate_field
+from specksim_train.augmentation import Augmentation, expose, still
 from specksim_train.data import PairFiles, crop_size
 from specksim_train.feeds import FileFeed, Simulator
 from specksim_train.simulation import (
@@ -20,6 +21,7 @@ from specksim_train.simulation import (
     Wave,
     draw_smooth_field,
     simulate_batch,
+    simulate_training_pair,
     training_request,
 )
 
@@ -165,9 +167,6 @@ def test_simulated_batches_depend_on_seed_epoch_and_index_alone():
 
 
 def test_simulated_pairs_move_as_their_label_says():
-    from specksim.sandpaper import simulate_field
-    from specksim_train.simulation import simulate_training_pair
-
     setup = Setup.load("imbl-28kev").with_values(
         detector__rows=64, detector__columns=64, detector__photons_per_pixel=float("inf")
     )
@@ -212,6 +211,18 @@ def test_a_spectrum_is_seen_by_the_trainer():
     assert np.array_equal(trained["dx"], pair.dx)
     drifting = simulate_training_pair(setup, scene, SmoothField((0.5, 0.0)), field, *rngs())
     assert drifting["dx"] == pytest.approx(pair.dx + 0.5, abs=1e-4)
+
+
+def test_simulated_pairs_count_photons_that_can_be_split_and_thinned():
+    setup = Setup.load("imbl-28kev").with_values(detector__rows=64, detector__columns=64)
+    field = simulate_field(setup, np.random.default_rng(0))
+    rng = np.random.default_rng(1)
+    pair = simulate_training_pair(setup, None, SmoothField(), field, rng, rng)
+    for varied, mean in ((still(pair, rng), 1000), (expose(pair, 500, rng), 500)):
+        first, second = (varied[name].astype(np.float64) for name in ("reference", "sample"))
+        assert first.mean() == pytest.approx(mean, rel=0.2)
+        # independent Poisson noise: the variance of the difference is the sum of the means
+        assert np.var(first - second) / np.mean(first + second) == pytest.approx(1, abs=0.15)
 
 
 @pytest.mark.slow

@@ -120,6 +120,7 @@ def test_two_exposures_of_one_pattern():
     noise = first.astype(float) - second
     assert noise.var() == pytest.approx(400, rel=0.1)
     assert list(zero_motion_pairs(reference.astype(np.float32), 1)) == [ZERO_MOTION[0]]
+    assert list(zero_motion_pairs(reference, 1, photons=False)) == [ZERO_MOTION[0]]
 
 
 def test_files_and_table(tmp_path, data):

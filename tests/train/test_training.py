@@ -15,6 +15,7 @@ import numpy as np
 import pytest
 from click.testing import CliRunner
 
+from specksim import Setup, generate
 from specksim_train import architectures, losses, report, runs, training
 from specksim_train.cli import main
 from specksim_train.data import PairFiles
@@ -216,6 +217,14 @@ def test_pairs_simulated_on_the_fly_train_and_illustrate_a_run(tmp_path):
     request = json.loads(json.loads((run / "config.json").read_text())["simulate"]["request"])
     assert (request["geometries"], request["materials"]) == (["wedge"], ["pmma"])
     assert (run / "examples.png").stat().st_size > 10_000
+
+
+def test_grey_values_are_not_split_like_photons(tmp_path):
+    setup = Setup().with_values(detector__rows=32, detector__columns=32, diffuser__sheets=1)
+    path = generate(tmp_path / "grey.h5", setup.with_values(detector__gain=0.5), n=1)
+    with pytest.raises(ValueError, match=r"grey.h5: still_share must be 0 and photons left out"):
+        fit([path], tmp_path / "run", settings=SMALL)
+    assert not (tmp_path / "run").exists()
 
 
 def test_options_that_do_not_go_together_are_wrong_usage():
