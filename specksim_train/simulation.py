@@ -5,8 +5,8 @@ Batch i of a run belongs to lane i mod 8. A lane has its own sandpaper field, a 
 and a batch depends on (seed, epoch, i) alone, whatever the number of workers.
 
 A network that has only seen objects in an otherwise empty frame learns that the frame is empty, and is off
-where something else moves. So a share of the pairs is also displaced by what no object explains: the sandpaper
-or the beam drifting between the exposures, wedges, bent mirrors.
+where something else moves. So a share of the pairs is also displaced by what no object explains: sandpaper or
+beam drifting between the exposures, wedges, bent mirrors.
 """
 
 import math
