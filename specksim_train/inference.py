@@ -16,7 +16,7 @@ from specksim.retrieval.inputs import FEWEST_COUNTS, as_exposures
 from specksim.setups import Setup
 from specksim_train.tiling import predict_tiled
 
-TILE_PX = 1536
+TILE_PX = 1280
 """Largest tile: the compact guided network takes less than 2 GB with it."""
 
 _FILES = ("best.keras", "last.keras")

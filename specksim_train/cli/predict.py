@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     "--tile",
     type=click.IntRange(min=16),
     metavar="PX",
-    help="Largest tile, a multiple of 16; smaller takes less memory and more time. Default: 1536.",
+    help="Largest tile, a multiple of 16; smaller takes less memory and more time. Default: 1280.",
 )
 @click.option(
     "--overlap",
