@@ -110,6 +110,8 @@ def picture_path(path: "str | Path") -> "Path":
     from pathlib import Path
 
     path = Path(path)
+    if not path.parent.is_dir():
+        raise click.ClickException(f"{path}: the folder {path.parent} does not exist")
     if path.is_file() and path.read_bytes()[:4] != b"\x89PNG":
         raise click.ClickException(f"{path} exists and is no PNG: it is left as it is")
     return path

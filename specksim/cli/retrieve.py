@@ -83,14 +83,14 @@ def retrieve(
 
         with open_dataset(sources[0]) as dataset:
             setup: Setup | None = dataset.request.setup
-            results = _run(method, _dataset_pairs(dataset, rows, method, material), setup, region, options)
-            write_retrieval(target, _reported(results, lines, figure), setup, overwrite=overwrite)
             numbers = list(rows) or list(range(len(dataset)))
+            results = _run(method, _dataset_pairs(dataset, rows, method, material), setup, region, options)
+            write_retrieval(target, _reported(results, lines, figure, numbers), setup, overwrite=overwrite)
     else:
         setup = optional_setup(setup_source, assignments)
         results = _run(method, _image_pair(sources[0], sources[1], dark, flat), setup, region, options)
-        write_retrieval(target, _reported(results, lines, figure), setup, overwrite=overwrite)
         numbers = [0]
+        write_retrieval(target, _reported(results, lines, figure, numbers), setup, overwrite=overwrite)
     for number, line in zip(numbers, lines, strict=True):
         click.echo(f"{target}: pair {number}: {line}")
 
@@ -216,14 +216,17 @@ def _run(
         yield run(method, first, second, setup=setup, **own, **options)
 
 
-def _reported(results: Iterator["Retrieval"], lines: list[str], figure: str | None) -> Iterator["Retrieval"]:
-    """The same; draws the first, and adds a line for each."""
+def _reported(
+    results: Iterator["Retrieval"], lines: list[str], figure: str | None, numbers: list[int]
+) -> Iterator["Retrieval"]:
+    """The same, with the pair's number among the parameters; draws the first, and adds a line for each."""
     for number, result in enumerate(results):
         if number == 0 and figure:
             from specksim.retrieval.picture import draw_retrieval
 
             draw_retrieval(result, figure)
         lines.append(describe(result))
+        result.parameters["pair"] = numbers[number]
         yield result
 
 

@@ -71,6 +71,19 @@ def test_a_data_set_s_offset_gain_and_dark_counts_are_taken_off(tmp_path, cli):
     assert slope == pytest.approx(1, abs=0.04)  # 0.8 with the offset left in
 
 
+def test_the_file_says_which_pair_it_holds_and_a_picture_needs_its_folder(tmp_path, cli):
+    setup = Setup().with_values(detector__rows=32, detector__columns=32, diffuser__sheets=1)
+    generate(tmp_path / "x.h5", setup, geometries="empty", n=3)
+    out = tmp_path / "out.h5"
+    assert cli("retrieve", tmp_path / "x.h5", "--pair", 2, "--window", 7, "-o", out).status == 0
+    with h5py.File(out) as file:
+        assert file["entry/parameters/pair"][:].tolist() == [2]
+    missing = tmp_path / "none" / "x.png"
+    again = cli("retrieve", tmp_path / "x.h5", "--figure", missing, "-o", out, "--overwrite")
+    assert again.status == 1
+    assert f"the folder {missing.parent} does not exist" in again.error
+
+
 def test_stacks_are_exposures_and_are_corrected(files, cli):
     flat = np.random.default_rng(1).uniform(0.5, 1.5, speckle().shape).astype(np.float32)
     for name, move in (("r.tif", 0.0), ("s.tif", 0.6)):
