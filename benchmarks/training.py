@@ -81,6 +81,8 @@ def compare_feeds(filters: int, steps: int, batch_size: int, simulate: bool) -> 
         path = generate(Path(folder) / "pairs.h5", setup, n=steps * batch_size)
         fed = FileFeed(PairFiles([path]), batch_size, augmentation=Augmentation())
         memory = MemoryFeed(fed, steps)
+        reading = statistics.median(seconds(lambda k=k: fed.batch(k)) for k in range(steps))
+        print(f"reading and varying a batch of {batch_size} pairs: {1e3 * reading:.1f} ms")
         model = compiled(architectures.build("guided-unet", filters))
 
         def epoch(feed: Feed) -> Callable[[], object]:
