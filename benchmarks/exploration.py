@@ -23,6 +23,7 @@ import numpy as np
 from keras import layers, ops
 
 from specksim import Setup
+from specksim.request import Request
 from specksim.sandpaper import simulate_field
 from specksim_train import architectures, backend, losses
 from specksim_train.augmentation import NONE, Augmentation, augment
@@ -30,7 +31,7 @@ from specksim_train.data import Batch, stack
 from specksim_train.feeds import Simulator
 from specksim_train.layers import Channels, IteratedShift, LocalNormalization, PullBack, WindowedShifts
 from specksim_train.runs import cosine_rate
-from specksim_train.simulation import SimulatedPairs, SmoothField, simulate_training_pair, training_request
+from specksim_train.simulation import SimulatedPairs, SmoothField, simulate_training_pair
 
 SETUP = "imbl-28kev"
 CROP, BATCH, FILTERS = 128, 8, 16
@@ -116,7 +117,7 @@ def simulated(folder: Path, name: str, seed: int, count: int, smooth_share: floa
     path = folder / f"{name}-{count}.npz"
     if not path.exists():
         per_batch = 25
-        request = training_request(Setup.load(SETUP), "mixed")
+        request = Request.create(Setup.load(SETUP), material="mixed")
         pairs = SimulatedPairs(request, count, os.cpu_count() or 1, smooth_share)
         with Simulator(pairs, seed) as simulator:
             feed = simulator.feed(0, per_batch, NONE)

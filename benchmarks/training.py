@@ -21,11 +21,12 @@ import keras
 import numpy as np
 
 from specksim import Setup, generate
+from specksim.request import Request
 from specksim_train import architectures, backend, losses
 from specksim_train.augmentation import Augmentation
 from specksim_train.data import PairFiles
 from specksim_train.feeds import Feed, FileFeed, Simulator
-from specksim_train.simulation import SimulatedPairs, training_request
+from specksim_train.simulation import SimulatedPairs
 
 ROUNDS = 5
 
@@ -108,7 +109,7 @@ def compare_feeds(filters: int, steps: int, batch_size: int, simulate: bool) -> 
 
 
 def simulated(setup: Setup, pairs: int, workers: int) -> SimulatedPairs:
-    return SimulatedPairs(training_request(setup, "nylon"), pairs, workers)
+    return SimulatedPairs(Request.create(setup), pairs, workers)
 
 
 def report_feeds(times: dict[str, float], filters: int, steps: int) -> None:

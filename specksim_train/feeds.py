@@ -116,9 +116,9 @@ class Simulator:
         """The batches of one epoch."""
         return SimulatedFeed(self, epoch, batch_size, augmentation)
 
-    def submit(self, job: Job, total: int) -> Future[Batch]:
+    def submit(self, job: Job) -> Future[Batch]:
         """Have a batch simulated by the worker of its lane."""
-        return self._workers[total % LANES % len(self._workers)].submit(simulate_batch, job)
+        return self._workers[job.lane % len(self._workers)].submit(simulate_batch, job)
 
     @property
     def ahead(self) -> int:
@@ -163,4 +163,4 @@ class SimulatedFeed(Feed):
     def _submit(self, index: int) -> Future[Batch]:
         simulator = self.simulator
         job = Job(simulator.pairs, simulator.seed, self.epoch, index, self.batch_size, self.augmentation)
-        return simulator.submit(job, self.epoch * len(self) + index)
+        return simulator.submit(job)

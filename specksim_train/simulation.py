@@ -225,6 +225,16 @@ class Job:
     pairs_in_batch: int
     augmentation: Augmentation | None
 
+    @property
+    def number(self) -> int:
+        """The batch's number in the whole run."""
+        return self.epoch * math.ceil(self.pairs.pairs_per_epoch / self.pairs_in_batch) + self.index
+
+    @property
+    def lane(self) -> int:
+        """The lane it belongs to."""
+        return self.number % LANES
+
 
 def simulate_batch(job: Job) -> Batch:
     """Simulate one batch; runs in a worker."""
@@ -237,10 +247,7 @@ def simulate_pairs(job: Job) -> Iterator[dict[str, np.ndarray]]:
     setup = request.setup
     frame = (setup.detector.rows, setup.detector.columns)
     per_field = max(1, setup.numerics.pairs_per_field // job.pairs_in_batch)
-    per_epoch = math.ceil(job.pairs.pairs_per_epoch / job.pairs_in_batch)
-    total = job.epoch * per_epoch + job.index
-    lane, turn = total % LANES, total // LANES // per_field
-    field = _field(setup, job.seed, lane, turn)
+    field = _field(setup, job.seed, job.lane, job.number // LANES // per_field)
     for k in range(job.pairs_in_batch):
         sequence = np.random.SeedSequence(job.seed, spawn_key=(_PAIR, job.epoch, job.index, k))
         draw, crop, noise, vary = (np.random.default_rng(child) for child in sequence.spawn(4))
@@ -271,8 +278,3 @@ def _field(setup: Setup, seed: int, lane: int, turn: int) -> SpeckleField:
         while len(_fields) > LANES:
             _fields.popitem(last=False)
     return _fields[key]
-
-
-def training_request(setup: Setup, material: str, geometries: tuple[str, ...] = phantoms.TRAINING) -> Request:
-    """Geometries, drawn from evenly, in a material or `mixed`."""
-    return Request.create(setup, material=material, geometries=geometries)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from specksim.cli.options import cores, load_setup, setup_options
+from specksim.cli.options import cores, load_setup, setup_options, writing_options
 
 if TYPE_CHECKING:
     from specksim.generation import Plan, Shard
@@ -100,14 +100,7 @@ class Share(click.ParamType):
 @click.option("--dark", metavar="FILE", help="Image without beam, taken off the reference and the flat.")
 @click.option("--flat", metavar="FILE", help="Image of the beam alone; the reference is divided by it.")
 @click.option("-o", "--out", type=click.Path(), help="The file to write. Default: MATERIAL.h5")
-@click.option(
-    "--compression",
-    type=click.Choice(["none", "bitshuffle", "gzip"]),
-    default="none",
-    show_default=True,
-    help="bitshuffle needs hdf5plugin to be read.",
-)
-@click.option("--workers", type=click.IntRange(min=1), help="Processes. Default: all cores.")
+@writing_options
 @click.option("--scheduler", metavar="ADDRESS", help="Simulate on the Dask cluster of this scheduler.")
 @click.option(
     "--shard",

@@ -34,6 +34,20 @@ def setup_options(command: Callable[..., Any]) -> Callable[..., Any]:
     )(command)
 
 
+def writing_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Add `--compression` and `--workers`."""
+    command = click.option("--workers", type=click.IntRange(min=1), help="Processes. Default: all cores.")(
+        command
+    )
+    return click.option(
+        "--compression",
+        type=click.Choice(["none", "bitshuffle", "gzip"]),
+        default="none",
+        show_default=True,
+        help="bitshuffle needs hdf5plugin to be read.",
+    )(command)
+
+
 def measurement_options(command: Callable[..., Any]) -> Callable[..., Any]:
     """Add what turns measured images into a file of maps: setup, corrections, where results go."""
     for option in reversed(

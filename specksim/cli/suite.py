@@ -5,7 +5,7 @@ import shlex
 import click
 
 from specksim.cli.generate import run
-from specksim.cli.options import cores, load_setup, setup_options
+from specksim.cli.options import cores, load_setup, setup_options, writing_options
 
 
 @click.command()
@@ -19,14 +19,7 @@ from specksim.cli.options import cores, load_setup, setup_options
     help="Factor on the number of pairs of every file.",
 )
 @click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True)
-@click.option(
-    "--compression",
-    type=click.Choice(["none", "bitshuffle", "gzip"]),
-    default="none",
-    show_default=True,
-    help="bitshuffle needs hdf5plugin to be read.",
-)
-@click.option("--workers", type=click.IntRange(min=1), help="Processes. Default: all cores.")
+@writing_options
 @click.option("--resume", is_flag=True, help="Go on where an interrupted run stopped.")
 @click.option("--overwrite", is_flag=True, help="Replace the files of an earlier run.")
 def suite(

@@ -158,7 +158,8 @@ def _simulated(
     setup: "Setup", material: str, geometries: tuple[str, ...], pairs: int, workers: int
 ) -> "SimulatedPairs":
     from specksim.phantoms import TRAINING
-    from specksim_train.simulation import SimulatedPairs, training_request
+    from specksim.request import Request
+    from specksim_train.simulation import SimulatedPairs
 
-    request = training_request(setup, material, geometries or TRAINING)
+    request = Request.create(setup, material=material, geometries=geometries or TRAINING)
     return SimulatedPairs(request, pairs, workers)

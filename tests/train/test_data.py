@@ -10,6 +10,7 @@ import pytest
 pytest.importorskip("keras")
 
 from specksim import Setup, open_dataset
+from specksim.request import Request
 from specksim.sandpaper import simulate_field
 from specksim_train.augmentation import Augmentation, expose, still
 from specksim_train.data import PairFiles, crop_size
@@ -22,7 +23,6 @@ from specksim_train.simulation import (
     draw_smooth_field,
     simulate_batch,
     simulate_training_pair,
-    training_request,
 )
 
 VARIED = Augmentation()
@@ -71,7 +71,7 @@ def test_devices_get_equal_shares(tiny):
 
 def test_workers_that_simulate_do_not_load_keras():
     with Simulator(job().pairs, seed=0) as simulator:
-        simulator.submit(job(), 0).result()
+        simulator.submit(job()).result()
         loaded = simulator._workers[0].submit(eval, "set(__import__('sys').modules)").result()
     assert "specksim_train.simulation" in loaded
     assert not loaded & {"keras", "tensorflow", "jax"}
@@ -152,7 +152,9 @@ def test_smooth_fields_are_curl_free_and_bounded():
 
 def job(**changes):
     setup = Setup.load("imbl-28kev").with_values(detector__rows=64, detector__columns=64)
-    pairs = SimulatedPairs(training_request(setup, "mixed"), 8, smooth_share=changes.pop("smooth_share", 0.5))
+    pairs = SimulatedPairs(
+        Request.create(setup, material="mixed"), 8, smooth_share=changes.pop("smooth_share", 0.5)
+    )
     return Job(
         **{"pairs": pairs, "seed": 0, "epoch": 0, "index": 0, "pairs_in_batch": 2, "augmentation": None}
         | changes
