@@ -23,6 +23,8 @@ import numpy as np
 from keras import layers, ops
 
 from specksim import Setup
+from specksim.drift import Drift
+from specksim.forward import simulate_pair
 from specksim.request import Request
 from specksim.sandpaper import simulate_field
 from specksim_train import architectures, backend, losses
@@ -31,7 +33,7 @@ from specksim_train.data import Batch, stack
 from specksim_train.feeds import Simulator
 from specksim_train.layers import Channels, IteratedShift, LocalNormalization, PullBack, WindowedShifts
 from specksim_train.runs import cosine_rate
-from specksim_train.simulation import SimulatedPairs, SmoothField, simulate_training_pair
+from specksim_train.simulation import SimulatedPairs, plain_pair
 
 SETUP = "imbl-28kev"
 CROP, BATCH, FILTERS = 128, 8, 16
@@ -112,13 +114,13 @@ VARIANTS: dict[str, tuple[Callable[[], keras.Model], Any, str]] = {
 # --- data ------------------------------------------------------------------------------------------------
 
 
-def simulated(folder: Path, name: str, seed: int, count: int, smooth_share: float) -> Batch:
+def simulated(folder: Path, name: str, seed: int, count: int, drift: float) -> Batch:
     """Pairs simulated once and kept."""
     path = folder / f"{name}-{count}.npz"
     if not path.exists():
         per_batch = 25
-        request = Request.create(Setup.load(SETUP), material="mixed")
-        pairs = SimulatedPairs(request, count, os.cpu_count() or 1, smooth_share)
+        request = Request.create(Setup.load(SETUP), material="mixed", drift=drift)
+        pairs = SimulatedPairs(request, count, os.cpu_count() or 1)
         with Simulator(pairs, seed) as simulator:
             feed = simulator.feed(0, per_batch, NONE)
             images, targets = zip(*(feed.batch(k) for k in range(len(feed))), strict=True)
@@ -134,8 +136,9 @@ def shifted(size_px: float, seed: int) -> Batch:
     field = simulate_field(setup, rng)
     pairs = []
     for angle in rng.uniform(0, 2 * np.pi) + np.arange(4) * np.pi / 2:
-        smooth = SmoothField(constant_px=(size_px * np.cos(angle), size_px * np.sin(angle)))
-        pairs.append(simulate_training_pair(setup, None, smooth, field, rng, rng))
+        drift = Drift(constant_px=(size_px * np.cos(angle), size_px * np.sin(angle)))
+        scene = {"geometry": "empty", "material": "nylon", "drift": drift.to_json()}
+        pairs.append(plain_pair(simulate_pair(setup, scene, field, rng, rng)))
     return stack(pairs)
 
 

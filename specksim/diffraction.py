@@ -8,8 +8,10 @@ import numpy as np
 from scipy.fft import next_fast_len
 
 from specksim import phantoms
+from specksim.drift import Drift, drift_room_px
 from specksim.grid import Grid
 from specksim.materials import refractive_index
+from specksim.optics.rays import deposit
 from specksim.optics.waves import binned_intensity, propagate_in_place, transmitted_wave
 from specksim.sandpaper import MAX_ALIASED, Place, SpeckleField, blur_penumbra, cut, steep_share
 from specksim.setups import Setup
@@ -19,11 +21,17 @@ _FRINGES = 3
 _SAMPLE_BYTES = 40  # sandpaper, object, path, and their waves
 
 
-def wave_margin_px(setup: Setup) -> int:
+def wave_margin_px(setup: Setup, extra_px: int = 0) -> int:
     """Width of the margin around the frame within which what wraps around the wave grid stays.
 
     No wave on a grid of pitch q strays further over a distance z than λz / 2q: that is the steepest slope
     the grid holds. Beyond that there are fringes, a few √(λz) wide, and the blur.
+
+    Parameters
+    ----------
+    setup : Setup
+    extra_px : int
+        Room for a drift, detector pixels.
 
     Returns
     -------
@@ -39,7 +47,7 @@ def wave_margin_px(setup: Setup) -> int:
     spread *= setup.diffuser_distance_m + setup.effective_distance_m
     reach_px = (0.5 * spread / setup.wave_pitch_m + _FRINGES * math.sqrt(spread)) / setup.object_pixel_m
     blur_px = 4 * math.hypot(setup.detector.psf_sigma_px, setup.diffuser_blur_px, setup.source_blur_px)
-    margin_px = math.ceil(reach_px) + math.ceil(blur_px) + 2
+    margin_px = math.ceil(reach_px) + math.ceil(blur_px) + 2 + extra_px
     frame = (setup.detector.rows, setup.detector.columns)
     samples = (max(frame) + 2 * margin_px) * setup.numerics.oversampling * setup.waves_per_ray
     if samples > _MOST_SAMPLES:
@@ -53,9 +61,9 @@ def wave_margin_px(setup: Setup) -> int:
     return margin_px
 
 
-def wave_grid(setup: Setup) -> Grid:
+def wave_grid(setup: Setup, extra_px: int = 0) -> Grid:
     """Samples of the wave over the frame and its margin; ValueError as in `wave_margin_px`."""
-    per_px, wide_px = setup.numerics.oversampling * setup.waves_per_ray, wave_margin_px(setup)
+    per_px, wide_px = setup.numerics.oversampling * setup.waves_per_ray, wave_margin_px(setup, extra_px)
     rows, columns = ((size + 2 * wide_px) * per_px for size in (setup.detector.rows, setup.detector.columns))
     return Grid(rows, columns, setup.wave_pitch_m)
 
@@ -67,7 +75,11 @@ def pair_bytes(setup: Setup) -> int:
 
 
 def diffracted_light(
-    setup: Setup, scene: Mapping[str, Any], field: SpeckleField, place: Place, margin_px: int
+    setup: Setup,
+    scene: Mapping[str, Any],
+    field: SpeckleField,
+    place: Place,
+    margin_px: int,
 ) -> np.ndarray:
     """Intensity behind a sandpaper and an object by wave optics, U = P_z[u_object · P_a[u_sandpaper]].
 
@@ -85,7 +97,8 @@ def diffracted_light(
     Returns
     -------
     (rows, columns) float32
-        On the ray grid, relative to the mean of the reference, the frame in its middle. At its edges it is
+        On the ray grid, relative to the mean of the reference, the frame in its middle; with a drift in the
+        scene spread by the spline of `rays.deposit`. At its edges it is
         spoilt by what wraps around the grid: as far as `wave_margin_px`, less the blur.
 
     Raises
@@ -100,8 +113,9 @@ def diffracted_light(
     """
     if field.thickness_m is None:
         raise ValueError("wave optics needs the sandpaper of the speckle field: only rays can go through it")
-    grid, factor = wave_grid(setup), setup.waves_per_ray
-    start = (margin_px - wave_margin_px(setup)) * setup.numerics.oversampling
+    drift, extra_px = Drift.of(scene), drift_room_px(setup, scene)
+    grid, factor = wave_grid(setup, extra_px), setup.waves_per_ray
+    start = (margin_px - wave_margin_px(setup, extra_px)) * setup.numerics.oversampling
     sandpaper_m = cut(field.thickness_m, place, grid.shape, factor, start)
     object_m = phantoms.thickness(scene, grid)
     _require_sampling(setup, scene, sandpaper_m, object_m)
@@ -111,7 +125,10 @@ def diffracted_light(
         intensity *= np.float32(weight / field.of_line(number).transmission)
         light += intensity
     blur_penumbra(setup, light)
-    return light
+    if drift is None:
+        return light
+    still = np.zeros_like(light)
+    return deposit(light, *drift.behind(still, still, setup.numerics.oversampling))
 
 
 def _intensity(setup: Setup, sandpaper_m: np.ndarray, object_m: Mapping[str, np.ndarray]) -> np.ndarray:

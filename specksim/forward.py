@@ -7,6 +7,7 @@ import numpy as np
 
 from specksim import detector, phantoms, seeds
 from specksim.diffraction import diffracted_light
+from specksim.drift import Drift, draw_drift
 from specksim.materials import refractive_index
 from specksim.sandpaper import SpeckleField, cut, draw_places, simulate_field
 from specksim.setups import Setup
@@ -128,10 +129,13 @@ def draw_pair(
     index: int,
     steps: int = 1,
     propagation: str = "rays",
+    drift: float = 0.0,
 ) -> SpecklePair:
     """Draw the scene of a pair and simulate it in front of the field of its shard; see `simulate`."""
     scene_rng, crop_rng, noise_rng = seeds.pair_rngs(seed, split, index)
     scene = phantoms.draw_scene(geometry, material, setup, scene_rng)
+    if scene_rng.random() < drift:
+        scene["drift"] = draw_drift(scene_rng, setup).to_json()
     return simulate_pair(
         setup, scene, field, crop_rng, noise_rng, index=index, steps=steps, propagation=propagation
     )
@@ -154,7 +158,7 @@ def simulate_pair(
     ----------
     setup : Setup
     scene : dict
-        See `phantoms.draw_scene`.
+        See `phantoms.draw_scene`; "drift" may hold what else has moved, see `Drift`.
     field : SpeckleField
         With its sandpaper (`simulate_field(..., waves=True)`) for wave optics.
     crop_rng, noise_rng : numpy.random.Generator
@@ -172,7 +176,7 @@ def simulate_pair(
     """
     check_propagation(propagation)
     thickness_m, margin_px = trace_object(setup, scene)
-    lines = refract(setup, thickness_m)
+    lines = refract(setup, thickness_m, Drift.of(scene))
     truth = mean_refraction(lines)
     places = draw_places(field, truth.dx.shape, steps, crop_rng)
     reference_rng, sample_rng = noise_rng.spawn(2)  # of its own, so that no image depends on another's
@@ -185,7 +189,8 @@ def simulate_pair(
             light = diffracted_light(setup, scene, field, place, margin_px)
         else:
             light = refracted_light(field, place, lines)
-        samples.append(detector.record(setup, light, sample_rng, deposited=propagation == "rays"))
+        deposited = propagation == "rays" or "drift" in scene
+        samples.append(detector.record(setup, light, sample_rng, deposited=deposited))
 
     oversampling, shape = setup.numerics.oversampling, (setup.detector.rows, setup.detector.columns)
 

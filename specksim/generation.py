@@ -42,6 +42,7 @@ def generate(
     split: str = "training",
     steps: int = 1,
     propagation: str = "rays",
+    drift: float = 0.0,
     reference: str | os.PathLike[str] | None = None,
     dark: str | os.PathLike[str] | None = None,
     flat: str | os.PathLike[str] | None = None,
@@ -65,16 +66,17 @@ def generate(
     geometries : sequence of str, or str
         Taken in turn.
     seed : int
-        >= 0. Pair i depends on (seed, split, i) and the setup alone, not on n or the workers.
+        Pair i depends on (seed, split, i) and the setup alone, not on n or the workers.
     split : {"training", "validation", "evaluation"}
         Splits never share a sandpaper, but a measured reference is the same in all.
     steps : int
         Positions of the sandpaper for each pair.
     propagation : {"rays", "waves"}
-        How the sample images are made, see `specksim.simulate`.
+        See `specksim.simulate`.
+    drift : float
+        Share of the pairs in which beam or detector move too, see `specksim.drift`.
     reference, dark, flat : path-like, optional
-        A measured reference as the speckle in place of simulated sandpaper, and images to correct it by. The
-        blur of detector and source is then taken as 0: it is in the image. See `MeasuredReference`.
+        A measured reference as the speckle, and images to correct it by. See `MeasuredReference`.
     compression : {"none", "bitshuffle", "gzip"}
     workers : int
         Processes. More than one needs the caller's module to be importable (`if __name__ == "__main__"`).
@@ -99,15 +101,9 @@ def generate(
         If the file cannot be written; if worker processes die again and again.
     """
     names = (geometries,) if isinstance(geometries, str) else tuple(geometries)
-    options: dict[str, Any] = {
-        "material": material,
-        "geometries": names,
-        "split": split,
-        "seed": seed,
-        "steps": steps,
-        "propagation": propagation,
-    }
-    request, measured = make_request(setup, reference, dark, flat, **options)
+    drawn: dict[str, Any] = {"material": material, "geometries": names, "seed": seed, "split": split}
+    made: dict[str, Any] = {"steps": steps, "propagation": propagation, "drift": drift}
+    request, measured = make_request(setup, reference, dark, flat, **drawn, **made)
     plan = make_plan(request, n, path, compression, measured)
     run_plan(plan, workers=workers, client=client, resume=resume, overwrite=overwrite)
     return plan.target
@@ -248,17 +244,7 @@ def write_shard(plan: Plan, shard: Shard, tick: Tick) -> None:
         field = _field_of(plan, shard)
         parameters = []
         for row, index in enumerate(range(shard.first, shard.stop)):
-            pair = draw_pair(
-                setup,
-                field,
-                material=request.material_of(index),
-                geometry=request.geometry_of(index),
-                seed=request.seed,
-                split=request.split,
-                index=index,
-                steps=request.steps,
-                propagation=request.propagation,
-            )
+            pair = draw_pair(setup, field, **request.pair(index))
             parameters.append(writer.write_images(file.hdf5, row, pair))
             file.raise_failure()
             tick()

@@ -2,8 +2,8 @@
 
 import json
 import re
-from dataclasses import asdict, dataclass
-from typing import Self
+from dataclasses import asdict, dataclass, fields
+from typing import Any, Self
 
 from specksim import forward, materials, phantoms, seeds
 from specksim.diffraction import wave_grid
@@ -29,6 +29,8 @@ class Request:
         How the sample images are made.
     reference : str
         SHA-256 of the measured reference that is the speckle; empty for simulated sandpaper.
+    drift : float
+        Share of the pairs, 0 to 1, in which more than the object moves; see `specksim.drift`.
     """
 
     setup: Setup
@@ -39,6 +41,7 @@ class Request:
     steps: int = 1
     propagation: str = "rays"
     reference: str = ""
+    drift: float = 0.0
 
     def __post_init__(self) -> None:
         for name in ("materials", "geometries"):
@@ -50,6 +53,8 @@ class Request:
                 raise ValueError(f"{name} must be an integer, got {getattr(self, name)!r}")
         if self.steps < 1:
             raise ValueError(f"steps must be >= 1, got {self.steps}")
+        if type(self.drift) is not float or not 0 <= self.drift <= 1:
+            raise ValueError(f"drift must be a share from 0.0 to 1.0, got {self.drift!r}")
         if not (isinstance(self.reference, str) and re.fullmatch("([0-9a-f]{64})?", self.reference)):
             raise ValueError(f"reference must be a SHA-256 or empty, got {self.reference!r}")
         seeds.check(self.seed, self.split)
@@ -69,6 +74,7 @@ class Request:
         steps: int = 1,
         propagation: str = "rays",
         reference: str = "",
+        drift: float = 0.0,
     ) -> Self:
         """Check a request; `material` may be `mixed`, which takes nylon, PMMA and Al2O3 in turn.
 
@@ -86,7 +92,7 @@ class Request:
         if propagation == "waves":
             wave_grid(setup)
         known = tuple(phantoms.resolve_name(geometry) for geometry in geometries)
-        return cls(setup, names, known, split, seed, steps, propagation, reference)
+        return cls(setup, names, known, split, seed, steps, propagation, reference, drift)
 
     def geometry_of(self, index: int) -> str:
         """Geometry of a pair."""
@@ -96,10 +102,21 @@ class Request:
         """Material of a pair."""
         return self.materials[index // len(self.geometries) % len(self.materials)]
 
+    def pair(self, index: int) -> dict[str, Any]:
+        """Arguments of `forward.draw_pair` for a pair."""
+        shared = ("seed", "split", "steps", "propagation", "drift")
+        return {
+            "material": self.material_of(index),
+            "geometry": self.geometry_of(index),
+            "index": index,
+            **{name: getattr(self, name) for name in shared},
+        }
+
     def describe(self) -> str:
         """Materials and geometries in words."""
         waves = ", waves" if self.propagation == "waves" else ""
-        return f"{', '.join(self.materials)}: {', '.join(self.geometries)} ({self.split}{waves})"
+        drift = f", {100 * self.drift:g} % with drift" if self.drift else ""
+        return f"{', '.join(self.materials)}: {', '.join(self.geometries)} ({self.split}{waves}{drift})"
 
     def to_json(self) -> str:
         """The request as text; equal for equal requests."""
@@ -113,6 +130,7 @@ class Request:
                 "steps": self.steps,
                 "propagation": self.propagation,
                 "reference": self.reference,
+                "drift": self.drift,
             }
         )
 
@@ -135,14 +153,15 @@ class Request:
                 tree["seed"],
                 tree["steps"],
                 tree["propagation"],
-                tree.get("reference", ""),  # which files of former days do not name
+                tree.get("reference", ""),  # which files of former days do not name, nor
+                tree.get("drift", 0.0),
             )
         except (KeyError, TypeError, RecursionError, json.JSONDecodeError) as error:
             raise ValueError(f"not a request: {error!r}") from None
 
     def difference(self, other: Self) -> str:
         """Which part of two requests differs first, in words; empty where none does."""
-        for name in ("materials", "geometries", "split", "seed", "steps", "propagation", "reference"):
+        for name in (field.name for field in fields(self) if field.name != "setup"):
             ours, theirs = getattr(self, name), getattr(other, name)
             if ours != theirs:
                 return f"{name}: {theirs!r} there, {ours!r} asked for"

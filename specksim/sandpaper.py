@@ -156,7 +156,7 @@ def draw_places(
 
     What is at x in the cut of the first place is at x + (first corner − corner) in that of another, in cells
     of the ray grid, as far as both hold it. `shape` is that of the cuts, which stay within a field that is
-    not periodic.
+    not periodic: ValueError if it has not as many places.
     """
     transpose, flip_rows, flip_columns = (bool(bit) for bit in rng.integers(0, 2, 3))
     if not field.periodic and _lacking(field.intensity.T, shape) > _lacking(field.intensity, shape):
@@ -164,6 +164,12 @@ def draw_places(
     room = field.intensity.shape[::-1] if transpose else field.intensity.shape
     if not field.periodic:
         room = tuple(max(size - wanted, 0) + 1 for size, wanted in zip(room, shape, strict=True))
+        if steps > math.prod(room):
+            raise ValueError(
+                f"steps must be <= {math.prod(room)}, got {steps}: a cut of {shape[0]} × {shape[1]} rays, "
+                "the frame and what lies around it, has no more places in the measured reference; lower "
+                "detector.rows and detector.columns"
+            )
     corners = [rng.integers(0, room) for _ in range(steps)]
     turn = (transpose, flip_rows, flip_columns)
     return [Place(*turn, (int(row), int(column)), field.periodic) for row, column in corners]

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from specksim import phantoms
+from specksim.drift import Drift, drift_room_px
 from specksim.materials import refractive_index
 from specksim.optics import rays, refraction
 from specksim.sandpaper import Place, SpeckleField, cut
@@ -55,9 +56,7 @@ def optical_paths(thickness_m: Mapping[str, np.ndarray], energy_kev: float) -> O
     return OpticalPaths(*(reduce(np.add, paths) for paths in zip(*parts, strict=True)))
 
 
-def trace_object(
-    setup: Setup, scene: Mapping[str, Any], extra_px: int = 0
-) -> tuple[dict[str, np.ndarray], int]:
+def trace_object(setup: Setup, scene: Mapping[str, Any]) -> tuple[dict[str, np.ndarray], int]:
     """Thickness of a scene over the frame and all from where light or fringes may reach it.
 
     Parameters
@@ -65,8 +64,6 @@ def trace_object(
     setup : Setup
     scene : mapping
         See `phantoms.draw_scene`.
-    extra_px : int
-        Room for displacements that are not the object's, such as a drift, detector pixels.
 
     Returns
     -------
@@ -80,6 +77,7 @@ def trace_object(
     ValueError
         If rays are displaced by more than the frame's longer side, or 256 px if that is more.
     """
+    extra_px = drift_room_px(setup, scene)
     limit = max(setup.detector.rows, setup.detector.columns, _FARTHEST_PX)
     blur = math.ceil(4 * setup.blur_px) + 2
     margin_px = max(_LEAST_MARGIN_PX, blur, math.ceil(fringe_reach_px(setup)) + 2) + extra_px
@@ -110,12 +108,16 @@ def _farthest_px(setup: Setup, thickness_m: Mapping[str, np.ndarray]) -> float:
     return path / setup.ray_pitch_m * setup.effective_distance_m / setup.object_pixel_m
 
 
-def refract(setup: Setup, thickness_m: Mapping[str, np.ndarray]) -> list[RefractedLine]:
-    """Displacement and transmission of the rays at each line of the beam."""
+def refract(
+    setup: Setup, thickness_m: Mapping[str, np.ndarray], drift: Drift | None = None
+) -> list[RefractedLine]:
+    """Displacement, that of a drift behind the object included, and transmission of the rays at each line."""
     lines = []
     for weight, line in setup.lines:
         paths = optical_paths(thickness_m, line.beam.energy_kev)
         d = refraction.displacement(paths.refraction, line.effective_distance_m, line.ray_pitch_m)
+        if drift is not None:
+            d = drift.behind(*d, setup.numerics.oversampling)
         transmission = refraction.transmitted_intensity(paths.absorption, line.wavenumber_per_m)
         lines.append(RefractedLine(weight, transmission, *d))
     return lines

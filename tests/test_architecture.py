@@ -18,6 +18,7 @@ FLOORS = (
     {"parts"},
     {"setups"},
     {"phantoms", "optics", "detector", "grains", "sandpaper", "validity"},
+    {"drift"},
     {"tracing", "diffraction"},
     {"forward"},
     {"request", "assessment", "measured"},

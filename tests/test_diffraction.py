@@ -99,7 +99,7 @@ def test_a_wider_margin_changes_nothing(small_setup, field, monkeypatch):
     scene = body("sphere", 300.0, "al2o3")
     narrow = run(small_setup, scene, field)
     wide_px = 2 * wave_margin_px(small_setup)
-    monkeypatch.setattr(diffraction, "wave_margin_px", lambda setup: wide_px)
+    monkeypatch.setattr(diffraction, "wave_margin_px", lambda setup, extra_px: wide_px)
     wide = run(small_setup, scene, field)
     assert rms(wide.sample - narrow.sample, wide.sample > 0) < 5e-4 * wide.reference.std()
 

@@ -213,6 +213,13 @@ def test_a_long_frame_lies_along_a_long_field(rng):
         assert len(np.unique(piece)) == piece.size  # nothing mirrored
 
 
+def test_more_steps_than_places_are_refused(rng):
+    field = SpeckleField(np.ones((20, 20)), math.nan, periodic=False)
+    assert len(draw_places(field, (18, 19), 6, rng)) == 6
+    with pytest.raises(ValueError, match=r"steps must be <= 6, got 7"):
+        draw_places(field, (18, 19), 7, rng)
+
+
 # ---- data sets --------------------------------------------------------------------------------------
 
 

@@ -93,6 +93,14 @@ class Share(click.ParamType):
     help="How the sample is made: by rays, or by Fresnel propagation, three to five times slower.",
 )
 @click.option(
+    "--drift",
+    type=click.FloatRange(0, 1),
+    default=0.0,
+    show_default=True,
+    metavar="SHARE",
+    help="Share of the pairs in which beam or detector move too: 0.02 to 3 px, linear parts, ripples.",
+)
+@click.option(
     "--reference",
     metavar="FILE",
     help="A measured reference as the speckle: TIFF, FILE.h5::/path or NumPy.",
@@ -130,6 +138,7 @@ def generate(
     split: str,
     steps: int,
     propagation: str,
+    drift: float,
     reference: str | None,
     dark: str | None,
     flat: str | None,
@@ -176,6 +185,7 @@ def generate(
         seed=seed,
         steps=steps,
         propagation=propagation,
+        drift=drift,
     )
     plan = make_plan(request, n, out or f"{_file_name(material)}.h5", compression, measured)
     simulated = run(plan, workers or cores(), resume, overwrite, scheduler, share)

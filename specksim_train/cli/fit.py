@@ -81,6 +81,14 @@ if TYPE_CHECKING:
     help="Kind of simulated objects, repeatable. Default: the training four.",
 )
 @click.option(
+    "--drift",
+    type=click.FloatRange(0, 1),
+    default=0.5,
+    show_default=True,
+    metavar="SHARE",
+    help="Share of the simulated pairs in which beam or detector move too.",
+)
+@click.option(
     "--pairs", type=click.IntRange(min=1), default=1200, show_default=True, help="Simulated an epoch."
 )
 @click.option("--workers", type=click.IntRange(min=1), default=1, show_default=True, help="That simulate.")
@@ -106,6 +114,7 @@ def fit(
     assignments: tuple[str, ...],
     material: str,
     geometries: tuple[str, ...],
+    drift: float,
     pairs: int,
     workers: int,
     from_model: str | None,
@@ -134,7 +143,8 @@ def fit(
 
     simulated = None
     if simulate:
-        simulated = _simulated(load_setup(simulate, assignments), material, geometries, pairs, workers)
+        setup = load_setup(simulate, assignments)
+        simulated = _simulated(setup, pairs, workers, material=material, geometries=geometries, drift=drift)
     varied: dict[str, Any] = {
         "drift_share": drift_share,
         "still_share": still_share,
@@ -155,11 +165,11 @@ def fit(
 
 
 def _simulated(
-    setup: "Setup", material: str, geometries: tuple[str, ...], pairs: int, workers: int
+    setup: "Setup", pairs: int, workers: int, *, material: str, geometries: tuple[str, ...], drift: float
 ) -> "SimulatedPairs":
     from specksim.phantoms import TRAINING
     from specksim.request import Request
     from specksim_train.simulation import SimulatedPairs
 
-    request = Request.create(setup, material=material, geometries=geometries or TRAINING)
+    request = Request.create(setup, material=material, geometries=geometries or TRAINING, drift=drift)
     return SimulatedPairs(request, pairs, workers)

@@ -10,6 +10,7 @@ import pytest
 pytest.importorskip("keras")
 
 from specksim import Setup, open_dataset
+from specksim.forward import simulate_pair
 from specksim.request import Request
 from specksim.sandpaper import simulate_field
 from specksim_train.augmentation import Augmentation, expose, still
@@ -18,11 +19,8 @@ from specksim_train.feeds import FileFeed, Simulator
 from specksim_train.simulation import (
     Job,
     SimulatedPairs,
-    SmoothField,
-    Wave,
-    draw_smooth_field,
+    plain_pair,
     simulate_batch,
-    simulate_training_pair,
 )
 
 VARIED = Augmentation()
@@ -139,22 +137,9 @@ def test_nan_is_refused(tiny, tmp_path):
         files.survey()
 
 
-def test_smooth_fields_are_curl_free_and_bounded():
-    rng = np.random.default_rng(0)
-    y = x = np.arange(-63.5, 64)
-    for _ in range(20):
-        field = draw_smooth_field(rng, 128, 128)
-        dx, dy = field.sample(y, x)
-        curl = np.gradient(dy, axis=1) - np.gradient(dx, axis=0)
-        assert np.abs(curl[1:-1, 1:-1]).max() < 2e-3
-        assert max(np.abs(dx).max(), np.abs(dy).max()) <= field.farthest_px(128, 128)
-
-
 def job(**changes):
     setup = Setup.load("imbl-28kev").with_values(detector__rows=64, detector__columns=64)
-    pairs = SimulatedPairs(
-        Request.create(setup, material="mixed"), 8, smooth_share=changes.pop("smooth_share", 0.5)
-    )
+    pairs = SimulatedPairs(Request.create(setup, material="mixed", drift=0.5), 8)
     return Job(
         **{"pairs": pairs, "seed": 0, "epoch": 0, "index": 0, "pairs_in_batch": 2, "augmentation": None}
         | changes
@@ -168,58 +153,12 @@ def test_simulated_batches_depend_on_seed_epoch_and_index_alone():
         assert not same(first, simulate_batch(job(**changes)))
 
 
-def test_simulated_pairs_move_as_their_label_says():
-    setup = Setup.load("imbl-28kev").with_values(
-        detector__rows=64, detector__columns=64, detector__photons_per_pixel=float("inf")
-    )
-    field = simulate_field(setup, np.random.default_rng(0))
-
-    def pair(smooth):
-        return simulate_training_pair(
-            setup, None, smooth, field, np.random.default_rng(1), np.random.default_rng(2)
-        )
-
-    moved = pair(SmoothField((3.0, -2.0)))
-    assert np.unique(moved["dx"]) == pytest.approx(3.0, abs=1e-5)
-    assert np.unique(moved["dy"]) == pytest.approx(-2.0, abs=1e-5)
-    assert moved["sample"][10:40, 13:43] == pytest.approx(moved["reference"][12:42, 10:40], abs=2e-3)
-    ripple = pair(SmoothField(waves=(Wave(0.5, 0.1, 0.0, 0.3),)))
-    columns = np.arange(-31.5, 32)
-    assert ripple["dx"][20] == pytest.approx(0.5 * np.sin(0.1 * columns + 0.3), abs=2e-3)
-    assert not ripple["dy"].any()
-
-
-def test_a_spectrum_is_seen_by_the_trainer():
-    from specksim.forward import simulate_pair
-    from specksim.sandpaper import simulate_field
-    from specksim_train.simulation import simulate_training_pair
-
-    setup = Setup().with_values(
-        detector__rows=48,
-        detector__columns=48,
-        detector__photons_per_pixel=float("inf"),
-        beam__spectrum=[[22.0, 1.0], [40.0, 2.0]],
-    )
-    field = simulate_field(setup, np.random.default_rng(0))
-    body = {"shape": "sphere", "x_um": 10.0, "y_um": -20.0, "radius_um": 150.0}
-    scene = {"geometry": "sphere", "material": "al2o3", "bodies": [body]}
-
-    def rngs():
-        return np.random.default_rng(1), np.random.default_rng(2)
-
-    trained = simulate_training_pair(setup, scene, SmoothField(), field, *rngs())
-    pair = simulate_pair(setup, scene, field, *rngs())
-    assert np.array_equal(trained["sample"], pair.sample[0])
-    assert np.array_equal(trained["dx"], pair.dx)
-    drifting = simulate_training_pair(setup, scene, SmoothField((0.5, 0.0)), field, *rngs())
-    assert drifting["dx"] == pytest.approx(pair.dx + 0.5, abs=1e-4)
-
-
 def test_simulated_pairs_count_photons_that_can_be_split_and_thinned():
     setup = Setup.load("imbl-28kev").with_values(detector__rows=64, detector__columns=64)
     field = simulate_field(setup, np.random.default_rng(0))
     rng = np.random.default_rng(1)
-    pair = simulate_training_pair(setup, None, SmoothField(), field, rng, rng)
+    scene = {"geometry": "empty", "material": "nylon"}
+    pair = plain_pair(simulate_pair(setup, scene, field, rng, rng))
     for varied, mean in ((still(pair, rng), 1000), (expose(pair, 500, rng), 500)):
         first, second = (varied[name].astype(np.float64) for name in ("reference", "sample"))
         assert first.mean() == pytest.approx(mean, rel=0.2)
