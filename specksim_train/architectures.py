@@ -1,7 +1,7 @@
 """The networks: functional Keras 3 models of two images, on any backend.
 
 A trainable model takes (B, H, W, 2) raw counts, channels (reference, sample), H and W multiples of 16, and
-returns (B, H, W, 2), channels (dx, dy), in detector pixels, from reference to sample.
+returns (B, H, W, 4), detector pixels: (dx, dy), from reference to sample, and their standard errors.
 """
 
 from collections.abc import Callable
@@ -11,6 +11,7 @@ import keras
 import numpy as np
 from keras import layers
 
+from specksim_train.confidence import Misfit, standard_error
 from specksim_train.layers import Channels, IteratedShift, LocalNormalization, PullBack, WindowedShifts
 from specksim_train.tiling import MULTIPLE
 
@@ -53,7 +54,7 @@ def build_unet(
     _check_shape(input_shape)
     _check_counts(num_classes=num_classes, base_filters=base_filters)
     images = keras.Input(input_shape, name="images")
-    maps = _unet(images, base_filters, num_classes)
+    maps = _maps(_features(images, base_filters), num_classes)
     return keras.Model(images, maps, name="unet")
 
 
@@ -72,7 +73,10 @@ def build_plain_unet(input_shape: Shape = _ANY_SIZE, base_filters: int = 64) -> 
     _check_images(input_shape, base_filters)
     counts = keras.Input(input_shape, name="images")
     contrast = Channels(0, 2, offset=-1.0, name="contrast")(LocalNormalization(name="normalized")(counts))
-    return keras.Model(counts, _unet(contrast, base_filters, 2), name="plain_unet")
+    features = _features(contrast, base_filters)
+    shift = _maps(features, 2)
+    whole = layers.Concatenate(dtype="float32", name="shift_and_error")([shift, standard_error(features)])
+    return keras.Model(counts, whole, name="plain_unet")
 
 
 def build_guided_unet(input_shape: Shape = _ANY_SIZE, base_filters: int = 64) -> keras.Model:
@@ -80,8 +84,9 @@ def build_guided_unet(input_shape: Shape = _ANY_SIZE, base_filters: int = 64) ->
 
     Four rounds of windowed shifts (Gaussian windows of sigma 8, 8, 8 and 3 px), each pulling the sample back
     by the estimate so far, give a first displacement. The U-Net sees the reference, the sample pulled back,
-    that estimate, and what windows of sigma 1.5, 3 and 8 px still find between the two; its output is
-    added to the estimate. Its last layer starts at zero: an untrained network returns the estimate.
+    that estimate, what windows of sigma 1.5, 3 and 8 px still find between the two, and how much is left
+    between them; its output is added to the estimate. Its last layer starts at zero: an untrained network
+    returns the estimate.
 
     Parameters
     ----------
@@ -108,9 +113,12 @@ def build_guided_unet(input_shape: Shape = _ANY_SIZE, base_filters: int = 64) ->
             Channels(3 * k, 3 * k + 2, scale=_SHIFT_SCALE, name=f"{name}_shift")(found),
             Channels(3 * k + 2, 3 * k + 3, offset=-1.0, name=f"{name}_transmission")(found),
         ]
-    correction = _unet(layers.Concatenate(name="features")(features), base_filters, 2, last="zeros")
-    shift = layers.Add(name="displacement", dtype="float32")([first, correction])
-    return keras.Model(counts, shift, name="guided_unet")
+    misfit = Misfit(name="misfit")(pulled)
+    seen = _features(layers.Concatenate(name="features")([*features, misfit]), base_filters)
+    shift = layers.Add(name="displacement", dtype="float32")([first, _maps(seen, 2, start="zeros")])
+    error = standard_error(seen, misfit)
+    whole = layers.Concatenate(dtype="float32", name="shift_and_error")([shift, error])
+    return keras.Model(counts, whole, name="guided_unet")
 
 
 ARCHITECTURES: dict[str, Callable[..., keras.Model]] = {
@@ -188,8 +196,8 @@ def _without_policies(config: Any) -> Any:
     return {key: _without_policies(value) for key, value in config.items() if key != "compile_config"}
 
 
-def _unet(images: Any, base_filters: int, maps: int, last: str = "glorot_uniform") -> Any:
-    """The graph of the U-Net; see `build_unet`."""
+def _features(images: Any, base_filters: int) -> Any:
+    """The graph of the U-Net but for its last layer, see `build_unet`: (B, H, W, base_filters)."""
     skips = []
     x = images
     for level in range(DEPTH):
@@ -202,8 +210,12 @@ def _unet(images: Any, base_filters: int, maps: int, last: str = "glorot_uniform
         x = layers.Conv2DTranspose(filters, 2, strides=2, name=f"up_{level + 1}")(x)
         x = layers.Concatenate(name=f"skip_{level + 1}")([x, skips[level]])
         x = _block(x, filters, f"decoder_{level + 1}")
-    # float32 under any policy: displacements of 0.001 px do not fit into half precision
-    return layers.Conv2D(maps, 1, kernel_initializer=last, dtype="float32", name="output")(x)
+    return x
+
+
+def _maps(features: Any, maps: int, start: str = "glorot_uniform") -> Any:
+    """The last layer: float32 under any policy, displacements of 0.001 px do not fit into half precision."""
+    return layers.Conv2D(maps, 1, kernel_initializer=start, dtype="float32", name="output")(features)
 
 
 def _block(x: Any, filters: int, name: str) -> Any:

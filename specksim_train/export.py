@@ -30,7 +30,7 @@ def export(
     Parameters
     ----------
     model : keras.Model
-        (B, H, W, 2) counts to (B, H, W, 2) displacement; see `inference.Network`.
+        (B, H, W, 2) counts to (B, H, W, 4) maps; see `inference.Network`.
     target : path-like
         The .onnx file, or the folder of a SavedModel.
     file_format : {"onnx", "saved_model"}

@@ -103,8 +103,8 @@ class Network:
     name : str
         How it was asked for.
     model : keras.Model
-        (B, H, W, 2) raw counts, channels (reference, sample), to (B, H, W, 2) displacement in pixels,
-        channels (dx, dy); H and W multiples of 16.
+        (B, H, W, 2) raw counts, channels (reference, sample), to (B, H, W, 4): displacement dx, dy and its
+        standard errors, pixels; H and W multiples of 16.
     radius_px : int
         How far around a pixel the model looks.
     domain : dict
@@ -125,14 +125,14 @@ class Network:
         Raises
         ------
         ValueError
-            If the model does not take images (None, None, None, 2) or does not return two maps.
+            If the model does not take images (None, None, None, 2) or does not return four maps.
         """
         from specksim_train.architectures import receptive_radius_px
 
         taken, given = model.input_shape, model.output_shape
-        if taken != (None, None, None, 2) or len(given) != 4 or given[-1] != 2:
+        if taken != (None, None, None, 2) or len(given) != 4 or given[-1] != 4:
             raise ValueError(
-                f"{name}: the model must turn (None, None, None, 2) into (None, None, None, 2), "
+                f"{name}: the model must turn (None, None, None, 2) into (None, None, None, 4), "
                 f"got {taken} into {given}"
             )
         return cls(name, model, receptive_radius_px(model), dict(domain or {}))
@@ -170,8 +170,9 @@ class Network:
         Returns
         -------
         Retrieval
-            dx, dy, quality (see `alignment.compare`), transmission, with a setup phase, and with K > 1 the
-            standard errors dx_error, dy_error. `parameters` holds the median displacement `drift_dx_px` and
+            dx, dy with their standard errors dx_error, dy_error as the network estimates them (for K
+            exposures, taken as independent), quality (see `alignment.compare`), transmission, and with a
+            setup phase. `parameters` holds the median displacement `drift_dx_px` and
             `drift_dy_px`, the whole pixels of it that were taken off before the network and added again
             (`removed_dx_px`, `removed_dy_px`), the `flux` of the sample over that of the reference, which
             was taken off for the network but not of the transmission, and `warnings`.
@@ -220,8 +221,9 @@ class Network:
         aligned = shift_back(sample, drift)
         flux = flux_ratio(reference, aligned)
         images = np.stack([reference, aligned / np.float32(flux)], axis=-1)
-        shift = predict_tiled(self._run, images, tile, overlap)
+        maps = predict_tiled(self._run, images, tile, overlap)
         del images, aligned
+        shift, error = maps[..., :2], maps[..., 2:]
         dx, dy = shift[..., 0] + np.float32(drift.dx), shift[..., 1] + np.float32(drift.dy)
         quality, transmission = compare(reference, sample, dx, dy)
         messages = unlike_training(self.domain, reference, shift[quality > _TRUSTED_QUALITY])
@@ -242,7 +244,8 @@ class Network:
             "overlap_px": overlap,
             "warnings": messages,
         }
-        return Retrieval(dx, dy, quality, transmission, method="unet", parameters=parameters)
+        errors = {"dx_error": error[..., 0].copy(), "dy_error": error[..., 1].copy()}
+        return Retrieval(dx, dy, quality, transmission, **errors, method="unet", parameters=parameters)
 
 
 def unlike_training(domain: Mapping[str, Any], reference: np.ndarray, shift: np.ndarray) -> list[str]:
@@ -305,7 +308,7 @@ def speckle_visibility(reference: np.ndarray) -> float:
 
 
 def _averaged(results: list[Retrieval]) -> Retrieval:
-    """Mean of the maps, standard errors of the displacement, and the parameters' means."""
+    """Mean of the maps, standard errors of independent exposures, and the parameters' means."""
     maps = {name: np.stack([getattr(result, name) for result in results]) for name in results[0].maps()}
     parameters = dict(results[0].parameters)
     for name in ("drift_dx_px", "drift_dy_px", "flux"):
@@ -314,12 +317,11 @@ def _averaged(results: list[Retrieval]) -> Retrieval:
         parameters[name] = [result.parameters[name] for result in results]
     every = [message for result in results for message in result.parameters["warnings"]]
     parameters["warnings"] = list(dict.fromkeys(every))
+    means = {name: values.mean(axis=0) for name, values in maps.items()}
+    for name in ("dx_error", "dy_error"):
+        means[name] = np.sqrt((maps[name] ** 2).sum(axis=0)) / np.float32(len(results))
     return Retrieval(
-        **{name: values.mean(axis=0) for name, values in maps.items()},
-        **{
-            f"{name}_error": maps[name].std(axis=0, ddof=1) / np.float32(np.sqrt(len(results)))
-            for name in ("dx", "dy")
-        },
+        **means,
         method=results[0].method,
         parameters=parameters,
     )

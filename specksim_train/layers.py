@@ -55,7 +55,7 @@ def enlarge(images: Any, factor: int) -> Any:
     return images
 
 
-class _Parameterless(keras.layers.Layer):
+class Parameterless(keras.layers.Layer):
     """A layer in float32 without parameters. Each has a `radius_px`: how far its output looks around."""
 
     def __init__(self, **kwargs: Any) -> None:
@@ -65,7 +65,7 @@ class _Parameterless(keras.layers.Layer):
 
 
 @keras.saving.register_keras_serializable(package=_PACKAGE)
-class LocalNormalization(_Parameterless):
+class LocalNormalization(Parameterless):
     """Divide each image by its own local mean: raw counts in, values around 1 out.
 
     The local mean is a Gaussian window's, computed on blocks of pixels; at the border only what lies
@@ -104,7 +104,7 @@ class LocalNormalization(_Parameterless):
 
 
 @keras.saving.register_keras_serializable(package=_PACKAGE)
-class IteratedShift(_Parameterless):
+class IteratedShift(Parameterless):
     """Displacement of the sample in Gaussian windows, by iterated least squares to first order (LCS).
 
     In each window sample(x + d) ≈ t · (reference − e · ∇reference) is solved for t and e; d grows by e, and
@@ -138,7 +138,7 @@ class IteratedShift(_Parameterless):
 
     def call(self, pair: Any) -> Any:
         reference, sample = pair[..., 0], pair[..., 1]
-        small = [_blur(_block_means(image, 2)) for image in (reference, sample)]
+        small = [_blur(block_means(image, 2)) for image in (reference, sample)]
         shift = 2.0 * enlarge(_step(_Slopes(small[0]), small[1], 0.5 * self.sigmas_px[0]), 2)
         sharp, blurred = _Slopes(reference), _Slopes(_blur(reference))
         for sigma_px in self.sigmas_px[1:]:
@@ -165,7 +165,7 @@ class IteratedShift(_Parameterless):
 
 
 @keras.saving.register_keras_serializable(package=_PACKAGE)
-class PullBack(_Parameterless):
+class PullBack(Parameterless):
     """Pull the sample back by a displacement: sample(x + d(x)) on the reference's grid.
 
     Input: [(B, H, W, 2) reference and sample, (B, H, W, 2) d]. Output: (B, H, W, 2): the reference, and the
@@ -199,7 +199,7 @@ class PullBack(_Parameterless):
 
 
 @keras.saving.register_keras_serializable(package=_PACKAGE)
-class WindowedShifts(_Parameterless):
+class WindowedShifts(Parameterless):
     """Displacement and transmission of the sample in Gaussian windows of several widths, to first order.
 
     Input: (B, H, W, 2) reference and sample of local mean 1, the sample pulled back. Output: (B, H, W, 3 n):
@@ -285,9 +285,9 @@ class _Slopes:
         r, x, y = self.reference, self.x, self.y
         if block not in self._own:
             own = [r * r, r * x, r * y, x * x, x * y, y * y]
-            self._own[block] = [_block_means(product, block) for product in own]
+            self._own[block] = [block_means(product, block) for product in own]
         change = sample - r
-        mixed = [_block_means(product, block) for product in (r * change, x * change, y * change)]
+        mixed = [block_means(product, block) for product in (r * change, x * change, y * change)]
         return ops.stack([*self._own[block], *mixed], axis=-1)
 
 
@@ -362,7 +362,7 @@ def _within(place: Any, size: Any) -> Any:
     return (place >= 0) & (place <= ops.cast(size - 1, "float32"))
 
 
-def _block_means(image: Any, block: int) -> Any:
+def block_means(image: Any, block: int) -> Any:
     """Means of a (B, H, W) image over blocks of pixels."""
     _, rows, columns = ops.shape(image)
     blocks = ops.reshape(image, (-1, rows // block, block, columns // block, block))
@@ -379,7 +379,7 @@ def _blur(image: Any) -> Any:
 
 
 @keras.saving.register_keras_serializable(package=_PACKAGE)
-class Channels(_Parameterless):
+class Channels(Parameterless):
     """Channels `first` … `stop` − 1 of its input, times `scale`, plus `offset`."""
 
     def __init__(self, first: int, stop: int, scale: float = 1.0, offset: float = 0.0, **kwargs: Any) -> None:

@@ -55,7 +55,7 @@ def draw_examples(run: Path, examples: Batch) -> None:
         _show(row[1], truth[..., 0], "dx, truth (px)", "RdBu_r", -limit, limit)
         _show(row[2], estimate[..., 0], "dx, network (px)", "RdBu_r", -limit, limit)
         _show(row[3], truth[..., 1], "dy, truth (px)", "RdBu_r", -limit, limit)
-        error = np.hypot(*np.moveaxis(estimate - truth[..., :2], -1, 0))
+        error = np.hypot(*np.moveaxis(estimate[..., :2] - truth[..., :2], -1, 0))
         _show(row[4], error, f"|error|, mean {error.mean():.3f} px", "viridis", 0, 0.5 * limit)
     _save(figure, run / "examples.png")
 
@@ -74,9 +74,9 @@ def _save(figure: Figure, path: Path) -> None:
 def model_card(name: str, config: dict[str, Any], history: list[runs.Row], radius_px: int) -> str:
     """What a network is, what it was trained on and how well it did, as Markdown."""
     settings, seen, domain = config["settings"], config["trained_on"], config["domain"]
-    watched = "val_loss" if "val_loss" in history[0] else "loss"
+    watched = "val_error_px" if "val_error_px" in history[0] else "error_px"
     best = history[runs.best_epoch(history, watched)]
-    prefix = "val_" if watched == "val_loss" else ""
+    prefix = watched.removesuffix("error_px")
     source = f"{len(seen['content_hashes'])} file(s), {seen['pairs']} pairs"
     if config["simulate"] is not None:
         source = f"pairs simulated on the fly, {config['simulate']['pairs_per_epoch']} an epoch"
@@ -91,7 +91,7 @@ def model_card(name: str, config: dict[str, Any], history: list[runs.Row], radiu
         "| | |",
         "|---|---|",
         "| input | (B, H, W, 2) raw counts, (reference, sample); H and W multiples of 16 |",
-        "| output | (B, H, W, 2) displacement (dx, dy), detector pixels, reference → sample |",
+        "| output | (B, H, W, 4) detector pixels: (dx, dy), reference → sample, and their standard errors |",
         f"| looks around | {radius_px} px at most |",
         f"| trained on | {source}; frames of {seen['frame'][0]} × {seen['frame'][1]} |",
         f"| displacements | up to {domain['displacement_px']:.2f} px |",

@@ -155,8 +155,8 @@ def summary(run: Path) -> str:
         history = [{name: float(value) for name, value in row.items()} for row in csv.DictReader(file)]
     if not history:
         return words
-    prefix = "val_" if "val_loss" in history[0] else ""
-    best = history[best_epoch(history, f"{prefix}loss")]
+    prefix = "val_" if "val_error_px" in history[0] else ""
+    best = history[best_epoch(history, f"{prefix}error_px")]
     return (
         f"{words}, epoch {best['epoch']:.0f} of {len(history)}: "
         f"error {best[prefix + 'error_px']:.4f} px, valid pixels {best[prefix + 'error_valid_px']:.4f} px"

@@ -209,7 +209,7 @@ def _train(
     progress: Callable[[str], None],
 ) -> None:
     """The epochs that are left."""
-    watched = "loss" if checks is None else "val_loss"
+    watched = "error_px" if checks is None else "val_error_px"
     while len(history) < settings.epochs:
         epoch = len(history)
         if settings.stop_after and runs.epochs_since_best(history, watched) >= settings.stop_after:
@@ -304,7 +304,7 @@ def _compiled(settings: Settings, from_model: str | os.PathLike[str] | None) -> 
         _take_weights(model, Path(from_model))
     model.compile(
         optimizer=keras.optimizers.Adam(settings.learning_rate, clipnorm=1.0),
-        loss=losses.endpoint_loss,
+        loss=losses.training_loss,
         metrics=losses.metrics(),
         jit_compile=backend.should_compile(),
     )

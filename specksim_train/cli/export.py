@@ -21,7 +21,7 @@ def export(model: str, file_format: str, out: str | None, overwrite: bool) -> No
     """Write a network as ONNX or SavedModel, and check it against Keras.
 
     The exported network takes (B, H, W, 2) raw counts, channels (reference, sample), H and W multiples of 16,
-    and returns (B, H, W, 2): dx and dy in pixels. M is a run folder, a .keras file or a shipped network.
+    and returns (B, H, W, 4), pixels: dx, dy and their standard errors. M is a run folder, a .keras file or a shipped network.
 
     \b
     specksim-train export run --format onnx -o network.onnx

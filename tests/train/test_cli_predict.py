@@ -7,7 +7,6 @@ import subprocess
 import sys
 
 import h5py
-import keras
 import numpy as np
 import pytest
 import tifffile
@@ -17,16 +16,14 @@ from scipy import ndimage
 import specksim
 from specksim.retrieval import integrate_phase
 from specksim_train.cli import main, native_chatter_held
-from specksim_train.layers import Channels, LocalNormalization, WindowedShifts
+from tests.train.networks import windowed_shifts
 
 
 @pytest.fixture(scope="module")
 def run_folder(tmp_path_factory):
-    """A run folder; its network has nothing to learn: displacement in windows, to first order."""
+    """A run folder, see `windowed_shifts`."""
     folder = tmp_path_factory.mktemp("run")
-    counts = keras.Input((None, None, 2))
-    found = Channels(0, 2)(WindowedShifts((4.0,))(LocalNormalization()(counts)))
-    keras.Model(counts, found).save(folder / "best.keras")
+    windowed_shifts().save(folder / "best.keras")
     (folder / "config.json").write_text(json.dumps({"domain": {"photons_per_pixel": [100, 5000]}}))
     return str(folder)
 
