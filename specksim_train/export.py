@@ -58,7 +58,7 @@ def export(
     require_packages(file_format)
     path = Path(target)
     if path.exists() and not overwrite:
-        raise FileExistsError(f"{path} exists; give overwrite to replace it")
+        raise FileExistsError(f"{path} exists; --overwrite replaces it")
     part = path.with_name(f"{path.name}.part")
     _remove(part)
     try:

@@ -14,6 +14,7 @@ from specksim.retrieval import Retrieval, integrate_phase
 from specksim.retrieval.alignment import compare, find_drift, flux_ratio, shift_back
 from specksim.retrieval.inputs import FEWEST_COUNTS, as_exposures
 from specksim.setups import Setup
+from specksim_train import packed
 from specksim_train.tiling import predict_tiled
 
 TILE_PX = 1280
@@ -35,7 +36,8 @@ def load(name: str | Path) -> "Network":
     Parameters
     ----------
     name : str or path-like
-        A run folder of `specksim-train fit`, a .keras file, or the name of a shipped network.
+        A run folder of `specksim-train fit`, a .keras file, the name of a shipped network, or the folder of
+        a packed one.
 
     Returns
     -------
@@ -47,24 +49,27 @@ def load(name: str | Path) -> "Network":
         If there is no such model, the file is damaged or would run code of its own, or the model does not
         turn two images of any size into two maps.
     """
-    file = _find(name)
-    config_file = file.with_name("config.json")
+    place = _find(name)
+    config_file = place / "config.json" if place.is_dir() else place.with_name("config.json")
     try:
         config = json.loads(config_file.read_text(encoding="utf-8")) if config_file.exists() else {}
     except ValueError as error:
         raise ValueError(f"{config_file}: not JSON: {error}") from None
-    return Network.of(_load_model(file), name=str(name), domain=config.get("domain") or {})
+    model = packed.unpack(place) if place.is_dir() else _load_model(place)
+    return Network.of(model, name=str(name), domain=config.get("domain") or {})
 
 
 def shipped() -> dict[str, Path]:
     """The networks that come with the package: name and folder."""
-    return {path.parent.name: path.parent for path in sorted(_WEIGHTS.glob(f"*/{_FILES[0]}"))}
+    return {path.name: path for path in sorted(_WEIGHTS.glob("*")) if packed.is_packed(path)}
 
 
 def _find(name: str | Path) -> Path:
-    """The .keras file that a name means."""
+    """The .keras file that a name means, or the folder of a packed network."""
     path = Path(name)
     if path.is_dir():
+        if packed.is_packed(path):
+            return path
         for file in _FILES:
             if (path / file).is_file():
                 return path / file
@@ -79,7 +84,7 @@ def _find(name: str | Path) -> Path:
         raise ValueError(
             f"model must be a run folder, a .keras file or a shipped network ({known}), got {str(name)!r}"
         )
-    return networks[str(name)] / _FILES[0]
+    return networks[str(name)]
 
 
 def _load_model(file: Path) -> Any:

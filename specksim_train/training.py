@@ -13,7 +13,7 @@ from typing import Any
 import keras
 import numpy as np
 
-from specksim_train import architectures, backend, losses, runs
+from specksim_train import architectures, backend, inference, losses, runs
 from specksim_train.augmentation import Augmentation
 from specksim_train.data import PairFiles, Survey
 from specksim_train.feeds import Feed, FileFeed, Simulator
@@ -118,7 +118,7 @@ def fit(
     simulate : SimulatedPairs or None
         Simulate the training pairs instead of reading them.
     from_model : path-like or None
-        Start from the weights of this .keras file or run folder, of the same architecture.
+        Start from the weights of this network, see `inference.load`, of the same architecture.
     resume : bool
         Go on after the last finished epoch; settings and data must be those of the run.
     progress : callable
@@ -301,7 +301,7 @@ def _compiled(settings: Settings, from_model: str | os.PathLike[str] | None) -> 
     with _policy(settings.precision):
         model = architectures.build(settings.architecture, settings.base_filters)
     if from_model is not None:
-        _take_weights(model, Path(from_model))
+        _take_weights(model, from_model)
     model.compile(
         optimizer=keras.optimizers.Adam(settings.learning_rate, clipnorm=1.0),
         loss=losses.training_loss,
@@ -322,14 +322,11 @@ def _policy(precision: str) -> Iterator[None]:
         keras.config.set_dtype_policy(before)
 
 
-def _take_weights(model: keras.Model, source: Path) -> None:
-    path = source / runs.BEST if source.is_dir() else source
-    if not path.exists():
-        raise FileNotFoundError(f"{path} does not exist")
-    start = keras.saving.load_model(path, compile=False, safe_mode=True)
+def _take_weights(model: keras.Model, source: str | os.PathLike[str]) -> None:
+    start = inference.load(os.fspath(source)).model
     shapes = [[tuple(weight.shape) for weight in network.weights] for network in (model, start)]
     if shapes[0] != shapes[1]:
-        raise ValueError(f"{path}: its weights do not fit; architecture and base_filters must be the same")
+        raise ValueError(f"{source}: its weights do not fit; architecture and base_filters must be the same")
     model.set_weights(start.get_weights())
 
 

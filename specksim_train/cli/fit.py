@@ -93,7 +93,10 @@ if TYPE_CHECKING:
 )
 @click.option("--workers", type=click.IntRange(min=1), default=1, show_default=True, help="That simulate.")
 @click.option(
-    "--from", "from_model", type=click.Path(), help="Start from the weights of a run or .keras file."
+    "--from",
+    "from_model",
+    metavar="M",
+    help="Start from the weights of a run, a .keras file or a shipped network.",
 )
 @click.option("--resume", is_flag=True, help="Go on after the last finished epoch of the run.")
 @click.option(
