@@ -15,13 +15,14 @@ if TYPE_CHECKING:
     )
     from specksim_train.augmentation import Augmentation
     from specksim_train.inference import Network, load
+    from specksim_train.settings import Settings
     from specksim_train.simulation import SimulatedPairs
-    from specksim_train.training import Settings, fit
+    from specksim_train.training import fit
 
 _HOMES = {
     "Augmentation": "augmentation",
     "Network": "inference",
-    "Settings": "training",
+    "Settings": "settings",
     "SimulatedPairs": "simulation",
     "build_guided_unet": "architectures",
     "build_plain_unet": "architectures",

@@ -22,6 +22,11 @@ def should_compile() -> bool | str:
     return keras.backend.backend() == "jax"
 
 
+def mixed_policy() -> str:
+    """The mixed precision of these devices: CPUs have instructions for bfloat16 alone, if any."""
+    return "mixed_float16" if has_accelerator() else "mixed_bfloat16"
+
+
 def make_deterministic() -> None:
     """Operations that give the same bits in every run."""
     if keras.backend.backend() == "tensorflow":

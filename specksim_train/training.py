@@ -6,7 +6,7 @@ import os
 import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -18,79 +18,11 @@ from specksim_train.augmentation import Augmentation
 from specksim_train.data import PairFiles, Survey
 from specksim_train.feeds import Feed, FileFeed, Simulator
 from specksim_train.report import write_report, write_scalars
+from specksim_train.settings import Settings
 from specksim_train.simulation import SimulatedPairs
 
 VERSION = 1
-SCHEDULES = ("cosine", "plateau", "constant")
-PRECISIONS = ("auto", "float32", "mixed")
 _FEWEST_COUNTS = 20.0
-
-
-@dataclass(frozen=True)
-class Settings:
-    """What a run depends on, but for its data.
-
-    Attributes
-    ----------
-    architecture : {"guided-unet", "unet"}
-    base_filters : int
-    epochs, batch_size : int
-    learning_rate : float
-        At the beginning, see `schedule`.
-    schedule : {"cosine", "plateau", "constant"}
-        Fall to 1 % along a cosine over all epochs; halve after `patience` epochs without improvement.
-    patience : int
-    stop_after : int or None
-        Stop when so many epochs have brought no improvement.
-    seed : int
-        Of weights, order and augmentation.
-    crop : int or None
-        Train on windows of this many pixels, a multiple of 16.
-    precision : {"auto", "float32", "mixed"}
-        auto: mixed on accelerators.
-    devices : int
-        That share each batch, a divisor of `batch_size`: accelerators, where there are any.
-    deterministic : bool
-        Deterministic operations: the same weights bit for bit on one machine.
-    augmentation : Augmentation
-    """
-
-    architecture: str = "guided-unet"
-    base_filters: int = 64
-    epochs: int = 100
-    batch_size: int = 8
-    learning_rate: float = 1e-3
-    schedule: str = "cosine"
-    patience: int = 10
-    stop_after: int | None = None
-    seed: int = 0
-    crop: int | None = None
-    precision: str = "auto"
-    devices: int = 1
-    deterministic: bool = True
-    augmentation: Augmentation = field(default_factory=Augmentation)
-
-    def __post_init__(self) -> None:
-        for name, allowed in (
-            ("architecture", architectures.ARCHITECTURES),
-            ("schedule", SCHEDULES),
-            ("precision", PRECISIONS),
-        ):
-            if getattr(self, name) not in allowed:
-                raise ValueError(f"{name} must be one of {', '.join(allowed)}, got {getattr(self, name)!r}")
-        for name in ("base_filters", "epochs", "batch_size", "patience", "devices"):
-            if getattr(self, name) < 1:
-                raise ValueError(f"{name} must be >= 1, got {getattr(self, name)}")
-        if self.batch_size % self.devices:
-            raise ValueError(
-                f"batch_size must be a multiple of devices, got {self.batch_size} and {self.devices}"
-            )
-        if not 0 < self.learning_rate < math.inf:
-            raise ValueError(f"learning_rate must be > 0 and finite, got {self.learning_rate}")
-        if self.stop_after is not None and self.stop_after < 1:
-            raise ValueError(f"stop_after must be >= 1, got {self.stop_after}")
-        if self.seed < 0:
-            raise ValueError(f"seed must be >= 0, got {self.seed}")
 
 
 def fit(
@@ -315,7 +247,7 @@ def _compiled(settings: Settings, from_model: str | os.PathLike[str] | None) -> 
 def _policy(precision: str) -> Iterator[None]:
     before = keras.config.dtype_policy()
     mixed = precision == "mixed" or (precision == "auto" and backend.has_accelerator())
-    keras.config.set_dtype_policy("mixed_float16" if mixed else "float32")
+    keras.config.set_dtype_policy(backend.mixed_policy() if mixed else "float32")
     try:
         yield
     finally:

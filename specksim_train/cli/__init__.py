@@ -16,6 +16,7 @@ from specksim.cli import Commands
 
 _COMMANDS = {
     "fit": "Train a network on data sets, or on pairs simulated as it trains.",
+    "reproduce": "Make a network from nothing, by its recipe.",
     "evaluate": "Measure a network's errors on a data set.",
     "predict": "Displacement and phase of measured images.",
     "export": "Write a network as ONNX or SavedModel.",

@@ -20,7 +20,8 @@ from specksim_train import architectures, losses, report, runs, training
 from specksim_train.cli import main
 from specksim_train.data import PairFiles
 from specksim_train.feeds import FileFeed
-from specksim_train.training import Settings, fit
+from specksim_train.settings import Settings
+from specksim_train.training import fit
 
 SMALL = Settings(architecture="unet", base_filters=2, epochs=3, batch_size=3)  # the quicker one to trace
 
@@ -287,7 +288,8 @@ if {backend!r} == "tensorflow":
     import tensorflow as tf
     processor = tf.config.list_physical_devices("CPU")[0]
     tf.config.set_logical_device_configuration(processor, [tf.config.LogicalDeviceConfiguration()] * 2)
-from specksim_train.training import Settings, fit
+from specksim_train.settings import Settings
+from specksim_train.training import fit
 for devices in (1, 2):
     settings = Settings(architecture="unet", base_filters=2, epochs=2, batch_size=4, devices=devices)
     fit([{str(tiny["training"])!r}], {str(tmp_path)!r} + f"/{{devices}}", settings=settings)
