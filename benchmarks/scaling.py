@@ -71,7 +71,7 @@ if __name__ == "__main__":
 
 
 def dask(folder: Path) -> None:
-    """Two local workers against a Dask cluster of two, small shards that both can share evenly, interleaved."""
+    """Two local workers against a Dask cluster of two, in small shards, runs interleaved."""
     shards = ["--set", "numerics.pairs_per_field=30"]
     script = folder / "scheduler.py"
     script.write_text(SCHEDULER)
