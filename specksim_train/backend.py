@@ -1,13 +1,19 @@
 """What depends on Keras' backend: devices, determinism, compilation. The only place that names backends."""
 
 import contextlib
+import os
 from collections.abc import Iterator
+from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
 import keras
 
 import specksim
+
+_ADDRESSES, _COUNT, _INDEX = (
+    f"KERAS_DISTRIBUTION_{name}" for name in ("JOB_ADDRESSES", "NUM_PROCESSES", "PROCESS_ID")
+)
 
 
 def has_accelerator() -> bool:
@@ -35,15 +41,117 @@ def make_deterministic() -> None:
         tf.config.experimental.enable_op_determinism()
 
 
+@dataclass(frozen=True)
+class Host:
+    """This process among those that train together, each on its own machine, and all their devices.
+
+    Attributes
+    ----------
+    index, count : int
+        0 <= index < count.
+    devices : int
+        Of all hosts.
+    """
+
+    index: int = 0
+    count: int = 1
+    devices: int = 1
+
+    def part(self, items: int) -> slice:
+        """Its equal part of that many items."""
+        each = items // self.count
+        return slice(self.index * each, (self.index + 1) * each)
+
+
+ALONE = Host()
+
+
+def join(addresses: str | None = None, index: int | None = None) -> Host:
+    """Join the processes that train together; returns when all are there.
+
+    Parameters
+    ----------
+    addresses : str, optional
+        HOST:PORT of every process, separated by commas; the first one's port is opened there. Default: Keras'
+        KERAS_DISTRIBUTION_JOB_ADDRESSES, and KERAS_DISTRIBUTION_NUM_PROCESSES where that holds the first
+        alone.
+    index : int, optional
+        This process among them. Default: KERAS_DISTRIBUTION_PROCESS_ID.
+
+    Raises
+    ------
+    ValueError
+        If the backend is not JAX, or the index is none of them.
+    RuntimeError
+        If the others cannot be reached.
+    """
+    addresses = addresses or os.environ.get(_ADDRESSES, "")
+    places = addresses.split(",")
+    count = int(os.environ.get(_COUNT, len(places))) if len(places) == 1 else len(places)
+    given = os.environ.get(_INDEX, "") if index is None else str(index)
+    if not given.isdecimal() or int(given) >= count:
+        raise ValueError(f"the index of this process must be 0 to {count - 1}, got {given!r}")
+    if keras.backend.backend() != "jax":
+        raise ValueError(
+            f"several hosts need Keras' JAX backend, got {keras.backend.backend()}: set KERAS_BACKEND=jax"
+        )
+    import jax
+
+    jax.config.update("jax_cpu_collectives_implementation", "gloo")
+    try:
+        keras.distribution.initialize(places[0], count, int(given))
+    except Exception as error:  # XlaRuntimeError of whatever happens on the way
+        reason = str(error).strip().splitlines() or [type(error).__name__]
+        raise RuntimeError(f"the hosts {addresses} cannot be reached: {reason[0]}") from None
+    return Host(int(given), count, len(keras.distribution.list_devices()))
+
+
+class HostLost(RuntimeError):
+    """Another process of those that train together has ended; JAX cannot shut down in order any more."""
+
+
 @contextlib.contextmanager
-def share(devices: int) -> Iterator[None]:
-    """Share each batch between the first `devices` devices: accelerators, where there are any.
+def _all_hosts() -> Iterator[None]:
+    import jax
+
+    keras.distribution.set_distribution(keras.distribution.DataParallel(auto_shard_dataset=False))
+    try:
+        yield
+    except jax.errors.JaxRuntimeError as error:
+        reason = (str(error).strip().splitlines() or ["no reason given"])[0]
+        raise HostLost(
+            f"another host of the training was lost; start all again with --resume ({reason})"
+        ) from None
+    finally:
+        keras.distribution.set_distribution(None)
+
+
+@contextlib.contextmanager
+def undistributed() -> Iterator[None]:
+    """Build models for this process alone, whatever has been distributed around it."""
+    around = keras.distribution.distribution()
+    keras.distribution.set_distribution(None)
+    try:
+        yield
+    finally:
+        keras.distribution.set_distribution(around)
+
+
+@contextlib.contextmanager
+def share(devices: int, host: Host) -> Iterator[None]:
+    """Share each batch between the first `devices` devices, or between all those of all hosts.
 
     Raises
     ------
     ValueError
         If there are not as many.
+    HostLost
+        If a computation fails that all hosts take part in.
     """
+    if host.count > 1:
+        with _all_hosts():
+            yield
+        return
     if devices == 1:
         yield
         return

@@ -12,6 +12,7 @@ import numpy as np
 
 from specksim.workers import end_with_parent
 from specksim_train.augmentation import NONE, Augmentation, Pair, augment
+from specksim_train.backend import ALONE, Host
 from specksim_train.data import Batch, PairFiles, crop_size, stack
 from specksim_train.simulation import LANES, Job, SimulatedPairs, simulate_batch
 
@@ -51,6 +52,8 @@ class FileFeed(Feed):
         room for the drift.
     devices : int
         Pairs at the end beyond a multiple of this are left out: each device takes an equal share of a batch.
+    host : Host
+        Whose part of each batch is read.
 
     Notes
     -----
@@ -66,11 +69,13 @@ class FileFeed(Feed):
         augmentation: Augmentation | None = None,
         crop: int | None = None,
         devices: int = 1,
+        host: Host = ALONE,
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
         if batch_size < 1:
             raise ValueError(f"batch_size must be >= 1, got {batch_size}")
+        self.host = host
         self.files, self.batch_size, self.seed, self.epoch = files, batch_size, seed, epoch
         self.augmentation = augmentation
         self.crop = crop_size(files.frame, augmentation or NONE, crop)
@@ -86,7 +91,7 @@ class FileFeed(Feed):
 
     def batch(self, index: int) -> Batch:
         numbers = self.order[index * self.batch_size : (index + 1) * self.batch_size]
-        return stack([self._pair(int(number)) for number in numbers])
+        return stack([self._pair(int(number)) for number in numbers[self.host.part(len(numbers))]])
 
     def _pair(self, number: int) -> Pair:
         if self.augmentation is None:
@@ -105,8 +110,8 @@ def _middle(pair: Pair, crop: tuple[int, int]) -> Pair:
 class Simulator:
     """Worker processes that simulate batches ahead of the training, for as long as its context lasts."""
 
-    def __init__(self, pairs: SimulatedPairs, seed: int) -> None:
-        self.pairs, self.seed = pairs, seed
+    def __init__(self, pairs: SimulatedPairs, seed: int, host: Host = ALONE) -> None:
+        self.pairs, self.seed, self.host = pairs, seed, host
         context = multiprocessing.get_context("spawn")
         workers = min(pairs.workers, LANES)
         # one executor a worker: a lane stays with the worker that holds its field
@@ -162,5 +167,6 @@ class SimulatedFeed(Feed):
 
     def _submit(self, index: int) -> Future[Batch]:
         simulator = self.simulator
-        job = Job(simulator.pairs, simulator.seed, self.epoch, index, self.batch_size, self.augmentation)
-        return simulator.submit(job)
+        part = simulator.host.part(self.batch_size)
+        batch = (self.epoch, index, self.batch_size, self.augmentation)
+        return simulator.submit(Job(simulator.pairs, simulator.seed, *batch, part.start, part.stop))

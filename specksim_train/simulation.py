@@ -88,7 +88,7 @@ class SimulatedPairs:
 
 @dataclass(frozen=True)
 class Job:
-    """Batch `index` of an epoch, to be simulated; `augmentation` None for pairs as they are."""
+    """Pairs first … stop − 1 of batch `index` of an epoch; `augmentation` None for pairs as they are."""
 
     pairs: SimulatedPairs
     seed: int
@@ -96,6 +96,8 @@ class Job:
     index: int
     pairs_in_batch: int
     augmentation: Augmentation | None
+    first: int = 0
+    stop: int | None = None
 
     @property
     def number(self) -> int:
@@ -120,7 +122,7 @@ def simulate_pairs(job: Job) -> Iterator[dict[str, np.ndarray]]:
     frame = (setup.detector.rows, setup.detector.columns)
     per_field = max(1, setup.numerics.pairs_per_field // job.pairs_in_batch)
     field = _field(request, job.seed, job.lane, job.number // LANES // per_field)
-    for k in range(job.pairs_in_batch):
+    for k in range(job.pairs_in_batch)[job.first : job.stop]:
         sequence = np.random.SeedSequence(job.seed, spawn_key=(_PAIR, job.epoch, job.index, k))
         draw, crop, noise, vary = (np.random.default_rng(child) for child in sequence.spawn(4))
         drifts = draw.random() < request.drift

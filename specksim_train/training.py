@@ -15,6 +15,7 @@ import numpy as np
 
 from specksim_train import architectures, backend, inference, losses, runs
 from specksim_train.augmentation import Augmentation
+from specksim_train.backend import ALONE, Host
 from specksim_train.data import PairFiles, Survey
 from specksim_train.feeds import Feed, FileFeed, Simulator
 from specksim_train.report import write_report, write_scalars
@@ -34,6 +35,7 @@ def fit(
     simulate: SimulatedPairs | None = None,
     from_model: str | os.PathLike[str] | None = None,
     resume: bool = False,
+    host: Host = ALONE,
     progress: Callable[[str], None] = lambda line: None,
 ) -> Path:
     """Train a network and leave a run folder, see `specksim_train.runs`.
@@ -53,6 +55,9 @@ def fit(
         Start from the weights of this network, see `inference.load`, of the same architecture.
     resume : bool
         Go on after the last finished epoch; settings and data must be those of the run.
+    host : Host
+        Of `backend.join`, where several train together: all call `fit` alike, the first one writes the run
+        folder, which all must see.
     progress : callable
         Given one line after each epoch.
 
@@ -68,7 +73,7 @@ def fit(
     FileExistsError
         If the folder holds a run and `resume` is False.
     RuntimeError
-        If the loss becomes NaN or infinite.
+        If the loss becomes NaN or infinite; `backend.HostLost` if another host has ended.
     OSError
         If a file cannot be read or written.
     """
@@ -76,7 +81,7 @@ def fit(
     run = Path(out)
     if bool(train) == (simulate is not None):
         raise ValueError("give either training files or simulate, not both and not neither")
-    if (run / runs.CONFIG).exists() and not resume:
+    if (run / runs.CONFIG).exists() and not resume and host.index == 0:
         raise FileExistsError(f"{run} holds a run; --resume goes on with it, or choose another --out")
     if resume and not (run / runs.CONFIG).exists():
         raise ValueError(f"{run} holds no run to resume")
@@ -84,25 +89,28 @@ def fit(
     held_out = None if validation is None else PairFiles([validation])
     _require_photons(settings.augmentation, files, simulate)
     config = _configuration(settings, files, held_out, simulate, from_model)
-    run.mkdir(parents=True, exist_ok=True)
     if resume:
         _require_same(run, config)
-    else:
+    elif host.index == 0:
+        run.mkdir(parents=True, exist_ok=True)
         runs.write_config(run, config)
 
     if settings.deterministic:
         backend.make_deterministic()
     keras.utils.set_random_seed(settings.seed)
-    with backend.share(settings.devices):
-        model = _compiled(settings, from_model)
-        state = _start(run, model, resume)
-        with _feeds(settings, files, simulate) as feed:
-            checks = (
-                None
-                if held_out is None
-                else FileFeed(held_out, settings.batch_size, devices=settings.devices)
-            )
-            _train(run, model, settings, feed, checks, state, progress)
+    devices = host.devices if host.count > 1 else settings.devices
+    if settings.batch_size % devices:
+        raise ValueError(
+            f"batch_size must be a multiple of the {devices} devices of all hosts, got {settings.batch_size}"
+        )
+    with _feeds(settings, files, simulate, host) as feed:
+        size = settings.batch_size
+        checks = None if held_out is None else FileFeed(held_out, size, devices=devices, host=host)
+        with backend.share(settings.devices, host):
+            model = _compiled(settings, from_model)
+            state = _start(run, model, resume)
+            _train(run, model, settings, feed, checks, state, host, progress)
+        if host.index == 0:
             write_report(run, (checks or feed(0)).batch(0), architectures.receptive_radius_px(model))
     return run
 
@@ -120,14 +128,15 @@ def _require_photons(varied: Augmentation, files: PairFiles | None, simulate: Si
 
 @contextlib.contextmanager
 def _feeds(
-    settings: Settings, files: PairFiles | None, simulate: SimulatedPairs | None
+    settings: Settings, files: PairFiles | None, simulate: SimulatedPairs | None, host: Host
 ) -> Iterator[Callable[[int], Feed]]:
     """The training feed of each epoch."""
     size, seed, varied = settings.batch_size, settings.seed, settings.augmentation
     if files is not None:
-        yield lambda epoch: FileFeed(files, size, seed, epoch, varied, settings.crop, settings.devices)
+        devices = host.devices if host.count > 1 else settings.devices
+        yield lambda epoch: FileFeed(files, size, seed, epoch, varied, settings.crop, devices, host)
     elif simulate is not None:
-        with Simulator(simulate, seed) as simulator:
+        with Simulator(simulate, seed, host) as simulator:
             yield lambda epoch: simulator.feed(epoch, size, varied)
 
 
@@ -138,6 +147,7 @@ def _train(
     feed: Callable[[int], Feed],
     checks: Feed | None,
     history: list[runs.Row],
+    host: Host,
     progress: Callable[[str], None],
 ) -> None:
     """The epochs that are left."""
@@ -157,9 +167,11 @@ def _train(
             row |= {f"val_{name}": float(value) for name, value in found.items()}
         row["seconds"] = time.perf_counter() - start
         history.append(row)
-        _save(run, model, history, watched)
-        write_scalars(run, row)
-        progress(_line(row, settings.epochs))
+        if host.index == 0:
+            with backend.undistributed():
+                _save(run, model, history, watched)
+            write_scalars(run, row)
+            progress(_line(row, settings.epochs))
 
 
 def _one_epoch(model: keras.Model, feed: Feed, epoch: int, rate: float) -> runs.Row:

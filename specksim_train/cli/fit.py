@@ -1,5 +1,7 @@
 """specksim-train fit"""
 
+import os
+import sys
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -109,6 +111,12 @@ if TYPE_CHECKING:
 @click.option(
     "--devices", type=click.IntRange(min=1), default=1, show_default=True, help="That share a batch."
 )
+@click.option(
+    "--hosts",
+    metavar="HOST:PORT,…",
+    help="Train together with these, each of which runs this command; see docs/several-hosts.md.",
+)
+@click.option("--host", "index", type=click.IntRange(min=0), help="Which of them this one is, from 0.")
 def fit(
     train: tuple[str, ...],
     validation: str | None,
@@ -126,6 +134,8 @@ def fit(
     still_share: float | None,
     photons: tuple[float, float] | None,
     filters: int,
+    hosts: str | None,
+    index: int | None,
     **settings: Any,
 ) -> None:
     """Train a network and leave a run folder.
@@ -140,8 +150,13 @@ def fit(
         raise click.UsageError("--set goes with --simulate")
     if simulate and settings["crop"]:
         raise click.UsageError("--crop goes with training files; for --simulate set the frame in its setup")
+    together = hosts is not None or "KERAS_DISTRIBUTION_JOB_ADDRESSES" in os.environ
+    if together:
+        if settings["devices"] != 1:
+            raise click.UsageError("--devices goes with one host; several use all of their devices")
+        os.environ.setdefault("KERAS_BACKEND", "jax")
     require_backend()
-    from specksim_train import training
+    from specksim_train import backend, training
     from specksim_train.augmentation import Augmentation
 
     simulated = None
@@ -154,16 +169,23 @@ def fit(
         "photons": photons or None,
     }
     augmentation = Augmentation(**{name: value for name, value in varied.items() if value is not None})
-    run = training.fit(
-        train,
-        out,
-        validation=validation,
-        settings=training.Settings(base_filters=filters, augmentation=augmentation, **settings),
-        simulate=simulated,
-        from_model=from_model,
-        resume=resume,
-        progress=lambda line: click.echo(line, err=True),
-    )
+    host = backend.join(hosts, index) if together else backend.ALONE
+    try:
+        run = training.fit(
+            train,
+            out,
+            validation=validation,
+            settings=training.Settings(base_filters=filters, augmentation=augmentation, **settings),
+            simulate=simulated,
+            from_model=from_model,
+            resume=resume,
+            host=host,
+            progress=lambda line: click.echo(line, err=True),
+        )
+    except backend.HostLost as error:
+        click.echo(f"Error: {error}", err=True)
+        sys.stderr.flush()
+        os._exit(1)  # an orderly exit would wait for the lost host, and then abort with a stack trace
     click.echo(str(run))
 
 
