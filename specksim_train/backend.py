@@ -117,11 +117,13 @@ def _all_hosts() -> Iterator[None]:
     keras.distribution.set_distribution(keras.distribution.DataParallel(auto_shard_dataset=False))
     try:
         yield
-    except jax.errors.JaxRuntimeError as error:
-        reason = (str(error).strip().splitlines() or ["no reason given"])[0]
-        raise HostLost(
-            f"another host of the training was lost; start all again with --resume ({reason})"
-        ) from None
+    except Exception as error:  # of JAX, or what layers above it made of that
+        text = str(error)
+        if not isinstance(error, jax.errors.JaxRuntimeError) and "Gloo" not in text and "NCCL" not in text:
+            raise
+        reason = (text.strip().splitlines() or ["no reason given"])[0]
+        message = f"another host of the training was lost; start all again with --resume ({reason})"
+        raise HostLost(message) from None
     finally:
         keras.distribution.set_distribution(None)
 
