@@ -103,10 +103,7 @@ def star_response(
     """
     _expect(scene, "star")
     profile = _profile(scene, (dx, dy), (truth_dx, truth_dy), border_px)
-    first, last = np.asarray(scene["period_um"]) / _pixel_um(setup)
-    growth = (last - first) / (scene["length_um"] / _pixel_um(setup))
-    way = profile.way_px - scene["start_um"] / _pixel_um(setup)
-    period = np.maximum(first + growth * way, 1e-3 * first)
+    period, growth = _local_period_px(scene, setup, profile.way_px)
     low, high = period.min(), period.max()
     periods = math.log(high / low) / growth
     if periods < 2:
@@ -125,6 +122,14 @@ def star_response(
     ]
     noise = math.sqrt(float(np.mean(np.square(residual))))
     return StarResponse(np.exp(knots), response, _crossing(knots, response), noise)
+
+
+def _local_period_px(scene: Mapping[str, Any], setup: Setup, way_px: np.ndarray) -> tuple[np.ndarray, float]:
+    """Period of the star at places along its way, and its growth per length; detector pixels."""
+    first, last = np.asarray(scene["period_um"]) / _pixel_um(setup)
+    start, length = scene["start_um"] / _pixel_um(setup), scene["length_um"] / _pixel_um(setup)
+    growth = (last - first) / length
+    return np.maximum(first + growth * (way_px - start), 1e-3 * first), float(growth)
 
 
 def _crossing(knots: np.ndarray, response: np.ndarray) -> float:
@@ -301,5 +306,5 @@ def _profile(
     y, x = (np.arange(size) - 0.5 * (size - 1) for size in shape)
     way = _inner(math.cos(angle) * x + math.sin(angle) * y[:, None], border_px)
     lines, bin_of, count = np.unique(np.round(way / _BIN_PX), return_inverse=True, return_counts=True)
-    means = (np.bincount(bin_of, values, len(lines)) / count for values in (way, measured, truth))
-    return _Profile(*means, count, measured, bin_of)
+    means = [np.bincount(bin_of, values, len(lines)) / count for values in (way, measured, truth)]
+    return _Profile(means[0], means[1], means[2], count, measured, bin_of)
