@@ -34,7 +34,7 @@ class StarResponse:
         Shortest period from which 90 % are recovered; inf if never. If even the shortest period is recovered
         it is that one, and the truth is below.
     noise_px : float
-        Standard deviation of the displacement where it hardly varies, px.
+        Noise of the displacement, px; what it is, `star_response` was told or not.
     """
 
     period_px: np.ndarray
@@ -56,6 +56,7 @@ def star_response(
     scene: Mapping[str, Any],
     setup: Setup,
     *,
+    noise_px: float | None = None,
     border_px: int = 8,
 ) -> StarResponse:
     """Response of a method to a sine of constant amplitude whose period grows across the frame.
@@ -69,6 +70,8 @@ def star_response(
     scene : mapping
         Of the geometry `star`.
     setup : Setup
+    noise_px : float, optional
+        From `noise_level` of a pair whose displacement is constant. Default: what the fit of the star leaves.
     border_px : int
         Pixels at the frame's border that do not count, for methods that are blind there.
 
@@ -84,17 +87,15 @@ def star_response(
 
     Notes
     -----
-    Reu et al. [1]_ read the response off the centre line, where their sine has its crest at all periods. Here
-    the sine moves along the way s on which its period grows, so all pixels serve: the retrieved displacement
-    along s is fitted by least squares as R(P(s)) · label + constant, R piecewise linear in log P and
-    never falling. The period at which 90 % of the amplitude are left is the spatial resolution, and its
-    product with the noise the metrological efficiency indicator, which for a window of any size and one shape
-    is nearly constant [1]_ [2]_. A Gaussian window of standard deviation σ has R = exp(−2π²σ²/P²) and
-    the period 2πσ/√(−2 ln 0.9) = 13.69 σ; a square one of side w has sin(πw/P)/(πw/P) and 3.99 w.
+    The retrieved displacement along the way s on which the period P grows is fitted by least squares as
+    R(P(s)) · label + constant, R piecewise linear in log P and never falling. The period at which 90 % of the
+    amplitude are left is the spatial resolution, its product with the noise the metrological efficiency
+    indicator [1]_ [2]_. A Gaussian window of standard deviation σ has R = exp(−2π²σ²/P²) and the period
+    2πσ/√(−2 ln 0.9) = 13.69 σ; a square one of side w has sin(πw/P)/(πw/P) and 3.99 w.
 
-    The noise is the root mean square of what the fit leaves, where the period is in the longer half of the
-    frame: of the component along s, and what the pattern of the speckle itself does to it included. A pair
-    without motion would flatter methods that expect none.
+    Without `noise_px` the noise is the root mean square of what the fit leaves in the frame's half with the
+    longer periods. Beside the noise of the photons it holds what the pattern of the speckle does to a
+    displacement that changes within the window, which can be the larger part.
 
     References
     ----------
@@ -111,17 +112,22 @@ def star_response(
     knots = np.linspace(math.log(low), math.log(high), math.ceil(_KNOTS_A_PERIOD * periods) + 1)
     step = knots[1] - knots[0]
     position = (np.log(period) - knots[0]) / step
-    ramps = [np.ones_like(position), *(np.clip(position - k, 0.0, 1.0) for k in range(len(knots) - 1))]
+    response, fitted = _rising_response(profile, position, len(knots))
+    if noise_px is None:
+        calm = (period > 0.5 * (low + high))[profile.bin_of]
+        left = (profile.pixels - fitted[profile.bin_of])[calm]
+        noise_px = math.sqrt(float(np.mean(np.square(left))))
+    return StarResponse(np.exp(knots), response, _crossing(knots, response), noise_px)
+
+
+def _rising_response(profile: "_Profile", position: np.ndarray, knots: int) -> tuple[np.ndarray, np.ndarray]:
+    """Response at knots 0, 1, … of `position`, never falling, and the displacement fitted with it, (B,)."""
+    ramps = [np.ones_like(position), *(np.clip(position - k, 0.0, 1.0) for k in range(knots - 1))]
     design = np.stack([np.ones_like(position), *(profile.truth * ramp for ramp in ramps)], axis=1)
     weight = np.sqrt(profile.count)
     lowest = np.where(np.arange(design.shape[1]) < 2, -np.inf, 0.0)  # the constant and the first are free
     fit = lsq_linear(weight[:, None] * design, weight * profile.measured, (lowest, np.inf), method="bvls").x
-    response = np.cumsum(fit[1:])
-    residual = (profile.pixels - (design @ fit)[profile.bin_of])[
-        (period > 0.5 * (low + high))[profile.bin_of]
-    ]
-    noise = math.sqrt(float(np.mean(np.square(residual))))
-    return StarResponse(np.exp(knots), response, _crossing(knots, response), noise)
+    return np.cumsum(fit[1:]), design @ fit
 
 
 def _local_period_px(scene: Mapping[str, Any], setup: Setup, way_px: np.ndarray) -> tuple[np.ndarray, float]:

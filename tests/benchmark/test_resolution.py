@@ -128,6 +128,12 @@ def test_the_indicator_of_one_kind_of_window_hardly_depends_on_its_size(star, se
     assert max(found) < 1.2 * min(found)
 
 
+def test_a_noise_that_is_given_is_taken(star, setup):
+    found = respond(star, setup, blurred(star[1], 2.0), noise_px=0.25)
+    assert found.noise_px == 0.25
+    assert found.indicator == 0.25 * found.period_90_px
+
+
 def test_noise_of_a_constant_displacement():
     rng = np.random.default_rng(0)
     dx, dy = 0.7 + 0.03 * rng.standard_normal((200, 200)), -2 + 0.04 * rng.standard_normal((200, 200))
