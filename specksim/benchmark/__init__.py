@@ -1,1 +1,1 @@
-"""The published data set."""
+"""The published data set, and what is measured on it."""
