@@ -4,8 +4,10 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import matplotlib as mpl
+import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
@@ -17,7 +19,7 @@ MARKERS = ("o", "s", "^", "D", "v", "P", "X")  # not as many as colours: both to
 _LINES = ("-", "--", "-.", ":")
 _BOUND = "#555555"
 _WIDTH_IN = 5.2  # narrow: scaled to a phone's screen the words must stay large enough
-_RC = {
+_RC: dict[Any, Any] = {
     "text.parse_math": False,  # labels are the user's
     "svg.hashsalt": "specksim",
     "font.size": 10,
@@ -123,7 +125,7 @@ def headline(
                 axis.plot(met, level.y[0], "o", ms=10, mfc="none", mec="black", mew=1.5, zorder=5)
                 axis.annotate(
                     f"{met:.3g}", (met, level.y[0]), xytext=(9, 9), textcoords="offset points",
-                    fontsize=11, fontweight="bold", bbox={"fc": "white", "ec": "none", "pad": 1.0, "alpha": 0.8},
+                    fontsize=11, fontweight="bold", bbox={"fc": "white", "ec": "none", "pad": 1},
                 )  # fmt: skip
         _scale(axis, list(umpa.x), umpa.x)
         axis.set(xlabel="exposures given to UMPA", ylabel=y_label)
@@ -157,8 +159,8 @@ def dots(categories: Sequence[str], series: Sequence[Series], x_label: str) -> F
                 [high for high, k in zip(one.high, known, strict=True) if k],
                 color=one.colour, lw=2.0, alpha=0.6,
             )  # fmt: skip
-            hollow = {"mfc": "white"} if one.line else {}
-            axis.plot(one.y, places, one.marker, color=one.colour, ms=6, label=short(one.label), **hollow)
+            inside = "white" if one.line else one.colour
+            axis.plot(one.y, places, one.marker, c=one.colour, mfc=inside, ms=6, label=short(one.label))
         for border in range(1, len(categories)):
             axis.axhline(border - 0.5, color="#bbbbbb", lw=0.8)
         axis.set(yticks=range(len(categories)), ylim=(len(categories) - 0.5, -0.5), xlabel=x_label)
@@ -189,7 +191,7 @@ def _draw(axis: Axes, one: Series) -> None:
 
 def _scale(axis: Axes, x: Sequence[float], ticks: Sequence[float]) -> None:
     """Logarithmic axes where values are positive and wide apart."""
-    drawn = [float(value) for line in axis.get_lines() for value in line.get_ydata()]  # type: ignore[union-attr]
+    drawn = [float(value) for line in axis.get_lines() for value in np.asarray(line.get_ydata())]
     if all(value > 0 for value in drawn if not math.isnan(value)):
         _logarithmic(axis, "y", drawn)
     if min(x) > 0 and max(x) / min(x) >= 5:
@@ -201,7 +203,7 @@ def _scale(axis: Axes, x: Sequence[float], ticks: Sequence[float]) -> None:
 
 def _logarithmic(axis: Axes, which: str, values: Sequence[float]) -> None:
     """A logarithmic axis with plain numbers on it, also between the decades where it spans few."""
-    {"x": axis.set_xscale, "y": axis.set_yscale}[which]("log")
+    axis.set(**{f"{which}scale": "log"})
     known = [value for value in values if not math.isnan(value)]
     spans = max(known) / min(known) if known else 1.0
     ruler = {"x": axis.xaxis, "y": axis.yaxis}[which]
@@ -211,7 +213,7 @@ def _logarithmic(axis: Axes, which: str, values: Sequence[float]) -> None:
         low, high = min(known), max(known)
         ruler.set_minor_locator(MaxNLocator(5, steps=[1, 2, 2.5, 5, 10]))
         ruler.set_minor_formatter(plain)
-        {"x": axis.set_xlim, "y": axis.set_ylim}[which](low / 1.25, high * 1.25)
+        axis.set(**{f"{which}lim": (low / 1.25, high * 1.25)})
     elif spans < 100:
         ruler.set_minor_formatter(
             FuncFormatter(lambda value, _: plain(value, 0) if f"{value:.0e}"[0] in "25" else "")

@@ -152,13 +152,14 @@ h3 { font-size: 1.05rem; margin: 1.5rem 0 .4rem; }
 p, figcaption { max-width: 46rem; }
 a { color: #00528a; }
 nav ul { display: flex; flex-wrap: wrap; gap: .3rem 1.1rem; padding: 0; margin: 1rem 0; list-style: none; }
-.scroll { overflow-x: auto; width: fit-content; max-width: 100%; margin: 0 0 1.4rem; border: 1px solid #d0d0d0; }
+.scroll { overflow-x: auto; width: fit-content; max-width: 100%; margin: 0 0 1.4rem;
+  border: 1px solid #d0d0d0; }
 table { border-collapse: collapse; font-size: .88rem; overflow-wrap: normal; }
 .caption { font-size: .9rem; color: #333; margin: 1rem 0 .4rem; }
 th, td { padding: .35rem .6rem; border-top: 1px solid #e2e2e2; text-align: left; vertical-align: top; }
 td { max-width: 30rem; }
-th:first-child, td:first-child { position: sticky; left: 0; background: #fff; min-width: 6rem; max-width: 11rem;
-  overflow-wrap: break-word; }
+th:first-child, td:first-child { position: sticky; left: 0; background: #fff;
+  min-width: 6rem; max-width: 11rem; overflow-wrap: break-word; }
 td:last-child:not(.number) { min-width: 14rem; overflow-wrap: anywhere; }
 td.number { font-variant-numeric: tabular-nums; white-space: nowrap; }
 td.best { background: #e3f0fa; }

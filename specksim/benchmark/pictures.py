@@ -14,14 +14,12 @@ from specksim.benchmark.view import Number, Row, View, crossing
 
 _ERROR = heading("epe_mean", "mean endpoint error, valid pixels")
 _BANDS = "Bands: 95 % of bootstraps over the pairs."
-_RAYLEIGH = math.sqrt(
-    math.pi / 2
-)  # mean length of a normally distributed error of unit σ in each of two axes
+_RAYLEIGH = math.sqrt(math.pi / 2)  # mean length of a normal error of unit σ in each of two axes
 _BOUND_NAME = "Cramér–Rao bound, one pair"
 BOUND = (
-    "Dashed lines are the Cramér–Rao bound of one pair for one displacement in a window of 13 × 13 pixels, times "
-    "√(π/2), the mean length of such an error; it falls with the root of the number of exposures. It holds for "
-    "estimates without bias: larger windows and a prior go below it."
+    "Dashed lines are the Cramér–Rao bound of one pair for one displacement in a window of 13 × 13 pixels, "
+    "times √(π/2), the mean length of such an error; it falls with the root of the number of exposures. It "
+    "holds for estimates without bias: larger windows and a prior go below it."
 )
 _DASHED = " Dashed: the Cramér–Rao bound described above."
 
@@ -116,9 +114,9 @@ def headline(view: View, data: dict[str, Any]) -> Picture | None:
     return Picture(
         _file_name("headline", data["name"]),
         charts.headline(line, levels, _ERROR),
-        f"{capital(data['title'])}: error of one pair through single-pair methods (lines across) against UMPA's over its "
-        f"number of exposures, each at its best window. Circle: the exposures UMPA needs for the same error, "
-        f"between the points on straight lines in the logarithms. From {described(data)}. {_BANDS}",
+        f"{capital(data['title'])}: error of one pair through single-pair methods (lines "
+        f"across) against UMPA's over its number of exposures, each at its best window. Circle: the exposures UMPA "
+        f"needs for the same error, between the points on straight lines in the logarithms. From {described(data)}. {_BANDS}",
         f"Curve of UMPA falling with the exposures, crossed by lines. {words}.",
     )
 
@@ -159,9 +157,8 @@ def along_axis(view: View, axis: str, data: Sequence[dict[str, Any]]) -> Picture
         if found:
             line = [other.exposures for other in rows if other.method == row.method].index(row.exposures)
             label = series_name(view, row, rows)
-            series.append(
-                _series(view, row.method, label, [x for x, _ in found], [y for _, y in found], line)
-            )
+            x, y = zip(*found, strict=True)
+            series.append(_series(view, row.method, label, x, y, line))
     known = [(float(e["value"]), _RAYLEIGH * e["bound_px"]) for e in data if e.get("bound_px")]
     bound = ([x for x, _ in known], [y for _, y in known]) if known else None
     unit = str(data[0]["unit"] or "")
@@ -170,8 +167,8 @@ def along_axis(view: View, axis: str, data: Sequence[dict[str, Any]]) -> Picture
     pairs = sorted({e["pairs"] for e in data})
     many = f"{pairs[0]}" if len(pairs) == 1 else f"{pairs[0]} to {pairs[-1]}"
     caption = (
-        f"Error against {axis}: {len(data)} data sets of {many} pairs each, each method at its best window of each "
-        f"condition. {_BANDS}{_DASHED if bound else ''}"
+        f"Error against {axis}: {len(data)} data sets of {many} pairs each, each method at its best window "
+        f"of each condition. {_BANDS}{_DASHED if bound else ''}"
     )
     return Picture(_file_name("curve", axis), figure, caption, _in_words(series))
 
@@ -179,7 +176,7 @@ def along_axis(view: View, axis: str, data: Sequence[dict[str, Any]]) -> Picture
 def by_category(
     view: View, name: str, categories: Sequence[tuple[str, str, str]], caption: str
 ) -> Picture | None:
-    """Dots of the error by category, each (words, data, group); methods with one exposure, and with the most."""
+    """Dots of the error by category, (words, data, group); methods with one exposure, and with the most."""
     categories = [
         (words, data, group)
         for words, data, group in categories
@@ -204,9 +201,10 @@ def by_category(
         return None
     figure = charts.dots([words for words, _, _ in categories], series, _ERROR)
     alt = "; ".join(
-        f"{one.label}: " + ", ".join(f"{categories[int(x)][0]} {number(y)}" for x, y in zip(one.x, one.y, strict=True))
+        f"{one.label}: "
+        + ", ".join(f"{categories[int(x)][0]} {number(y)}" for x, y in zip(one.x, one.y, strict=True))
         for one in series
-    )  # fmt: skip
+    )
     return Picture(_file_name(*name.split("/")), figure, caption, f"Errors in px. {alt}.")
 
 

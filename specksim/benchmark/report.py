@@ -101,15 +101,17 @@ def _introduction(view: View) -> str:
     counted = len(raw["data"])
     words = (
         f"Displacement from X-ray speckle images, compared with the exact truth on {counted} simulated data "
-        f"set{'s' * (counted != 1)}. Errors are lengths of the error of (dx, dy), in detector pixels, on all pixels "
-        "and on the valid ones, where ray optics holds; the numbers in brackets are 95 % intervals of a bootstrap "
-        "over pairs."
+        f"set{'s' * (counted != 1)}. Errors are lengths of the error of (dx, dy), in detector pixels, on all "
+        "pixels and on the valid ones, where ray optics holds; the numbers in brackets are 95 % intervals of "
+        "a bootstrap over pairs."
     )
     methods = [
         (f"{view.label(entry['label'])}", entry["summary"])
         for entry in raw["methods"]
         if entry["label"] in view.methods or entry["name"] in view.methods
     ]
+    if not raw.get("complete", True):
+        words += " The run was interrupted: what it had not done is missing."
     made = f"specksim {raw['version']}, {raw['created']}: {raw['command']}"
     return page.paragraph(words) + page.definitions(methods) + page.paragraph(made)
 
@@ -149,8 +151,8 @@ def _groups(view: View, gallery: _Gallery, plain: list[dict[str, Any]]) -> str:
         classes = [group for group in _CLASSES if group in present]
         if classes:
             caption = (
-                f"{tables.capital(entry['title'])}: error by the true displacement of the pixel. From {tables.described(entry)}. "
-                "Lines: 95 % of bootstraps over the pairs."
+                f"{tables.capital(entry['title'])}: error by the true displacement of the pixel. "
+                f"From {tables.described(entry)}. Lines: 95 % of bootstraps over the pairs."
             )
             categories = [(group, name, group) for group in classes]
             shown.append(pictures.by_category(view, f"classes/{name}", categories, caption))
@@ -182,17 +184,17 @@ def _curves(view: View, gallery: _Gallery, plain: list[dict[str, Any]]) -> str:
 
 def _resolution(view: View) -> str:
     caption = (
-        "Resolution: the shortest period of a sine of constant amplitude of which 90 % are recovered, the noise of "
-        "a displacement that is the same everywhere, their product (the metrological efficiency indicator of the "
-        "DIC Challenge 2.0), and the 10–90 % width of the response to an edge. Less is better."
+        "The shortest period of a sine of constant amplitude of which 90 % are recovered, the noise of a "
+        "displacement that is the same everywhere, their product (the metrological efficiency indicator of "
+        "the DIC Challenge 2.0), and the 10–90 % width of the response to an edge. Less is better."
     )
     return _shown(tables.metric_table(view, view.raw["data"], _RESOLUTION_COLUMNS, caption))
 
 
 def _bodies(view: View) -> str:
     caption = (
-        "Errors of the diameter and of the refractive index decrement δ of spheres and fibres, fitted to what each "
-        "method retrieved without knowing them. Less is better."
+        "Errors of the diameter and of the refractive index decrement δ of spheres and fibres, fitted to "
+        "what each method retrieved without knowing them. Less is better."
     )
     return _shown(tables.metric_table(view, view.raw["data"], _BODY_COLUMNS, caption))
 
@@ -256,6 +258,11 @@ def _origin(view: View) -> str:
         for entry in raw["methods"]
         if entry["options"]
     ]
+    models = [
+        (f"SHA-256 of {view.label(entry['label'])}", entry["model_sha256"])
+        for entry in raw["methods"]
+        if entry.get("model_sha256")
+    ]
     return page.definitions(
         [
             ("command", raw["command"]),
@@ -264,6 +271,7 @@ def _origin(view: View) -> str:
             ("versions", f"specksim {raw['version']}, {versions}"),
             ("hardware", hardware),
             *options,
+            *models,
         ]
     )
 

@@ -93,7 +93,7 @@ _Columns = list[tuple[str, list[Cell]]]
 
 
 def main_table(view: View, data: dict[str, Any]) -> Table | None:
-    """Everything about a data set as a whole, one row a method and number of exposures; None without figures."""
+    """Everything about a data set as a whole, one row a method and number of exposures; None if empty."""
     name = data["name"]
     rows = view.rows(name)
     columns: _Columns = [
@@ -148,9 +148,9 @@ def group_table(view: View, data: dict[str, Any], groups: Sequence[str], what: s
         ("method", "exposures", "pixels", *(head for head, _ in columns)),
     )
     for number_, (row, pixels) in enumerate(rows):
-        cells = tuple(column[number_] for _, column in columns)
-        if any(cell.text != "–" for cell in cells):
-            table.rows.append((*row_head(view, row), Cell(pixels), *cells))
+        values = [column[number_] for _, column in columns]
+        if any(cell.text != "–" for cell in values):
+            table.rows.append((*row_head(view, row), Cell(pixels), *values))
     return table
 
 
@@ -177,8 +177,8 @@ def metric_table(
     table = Table(caption, ("data", "method", "exposures", *(head for head, _ in columns)))
     for number_, (entry, row) in enumerate(places):
         if measured[number_]:  # also where the figure is NaN: 90 % may be reached nowhere
-            cells = tuple(column[number_] for _, column in columns)
-            table.rows.append((Cell(entry["title"]), *row_head(view, row), *cells))
+            values = [column[number_] for _, column in columns]
+            table.rows.append((Cell(entry["title"]), *row_head(view, row), *values))
     return table
 
 
@@ -205,7 +205,7 @@ def settings_table(view: View) -> Table | None:
     table = Table(
         "Options of each method and how they were chosen: the mean endpoint error (px) of what was tried "
         "on validation data, which share no sandpaper with the data compared on.",
-        ("data", "method", "exposures", "options", "chosen on", "tried: error (px)"),
+        ("data", "method", "exposures", "options", "chosen on", "tried: error (px)", "warnings"),
     )
     titles = {entry["name"]: entry["title"] for entry in view.raw["data"]}
     for entry in view.raw["settings"]:
@@ -217,6 +217,7 @@ def settings_table(view: View) -> Table | None:
                 Cell(", ".join(f"{key} {value}" for key, value in entry["options"].items()) or "none"),
                 Cell(entry["chosen_on"]),
                 Cell("; ".join(f"{key}: {number(_or_nan(value))}" for key, value in tried.items()) or "–"),
+                Cell("; ".join(entry.get("warnings", [])) or "–"),
             )
         )
     return table if table.rows else None

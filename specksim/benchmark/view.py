@@ -1,5 +1,6 @@
 """What a report asks of the results: numbers by name, rows in order, which is best, where curves cross."""
 
+import itertools
 import json
 import math
 from collections.abc import Iterable, Sequence
@@ -173,7 +174,7 @@ def _index(raw: dict[str, Any]) -> View:
     declared = [name for entry in raw["methods"] for name in (entry["label"], entry["name"])]
     methods = tuple(name for name in dict.fromkeys([*declared, *used]) if name in set(used))
     for entry in raw["data"]:
-        entry["name"], entry["axis"], entry["title"]  # noqa: B018  a KeyError here names what is missing
+        [entry[key] for key in ("name", "axis", "value", "unit", "title", "pairs", "steps")]
     return View(raw, methods, numbers, alike)
 
 
@@ -198,7 +199,7 @@ def crossing(exposures: Sequence[int], errors: Sequence[float], level: float) ->
     if errors[0] <= level:
         return float(exposures[0])
     points = list(zip(exposures, errors, strict=True))
-    for (k0, e0), (k1, e1) in zip(points, points[1:], strict=False):
+    for (k0, e0), (k1, e1) in itertools.pairwise(points):
         if e1 <= level:
             part = math.log(e0 / level) / math.log(e0 / e1)
             return math.exp(math.log(k0) + part * math.log(k1 / k0))

@@ -1,5 +1,6 @@
 """Results of a benchmark that has not been run: what report and charts are tested on."""
 
+import hashlib
 import json
 import math
 from pathlib import Path
@@ -24,9 +25,9 @@ class _Made:
     def add_data(self, name: str, title: str, steps: int = 1, **more: Any) -> None:
         self.data.append(
             {
-                "name": name, "file": f"data/{name}.h5", "content_hash": f"{abs(hash(title)):064x}"[:64],
-                "pairs": 20, "steps": steps, "setup_toml": Setup().to_toml(), "axis": "", "value": None, "unit": "",
-                "title": title, "bound_px": 0.0095, **more,
+                "name": name, "file": f"data/{name}.h5", "content_hash": hashlib.sha256(name.encode()).hexdigest(),
+                "pairs": 20, "steps": steps, "setup_toml": Setup().to_toml(), "axis": "", "value": None,
+                "unit": "", "title": title, "bound_px": 0.0095, **more,
             }
         )  # fmt: skip
 
@@ -36,8 +37,8 @@ class _Made:
         spread = None if value is None else 0.06 * abs(value)
         self.figures.append(
             {
-                "data": data, "method": method, "exposures": exposures, "group": "all", "pixels": "", "metric": metric,
-                "value": value, "low": None if value is None else value - spread,
+                "data": data, "method": method, "exposures": exposures, "group": "all", "pixels": "",
+                "metric": metric, "value": value, "low": None if value is None else value - spread,
                 "high": None if value is None else value + 1.2 * spread, "pairs": 20, **more,
             }
         )  # fmt: skip
@@ -47,7 +48,8 @@ class _Made:
             mean = error * factor
             values = {
                 "epe_mean": mean, "epe_median": 0.72 * mean, "epe_p95": 2.6 * mean, "epe_p99": 5.1 * mean,
-                "rmse_dx": 0.95 * mean, "rmse_dy": 0.91 * mean, "bias_dx": -0.004 * mean, "bias_dy": 0.002 * mean,
+                "rmse_dx": 0.95 * mean, "rmse_dy": 0.91 * mean, "bias_dx": -0.004 * mean,
+                "bias_dy": 0.002 * mean,
                 "r2": None if group == "|d| = 0" else 1 - mean,
             }  # fmt: skip
             for metric, value in values.items():
@@ -94,7 +96,8 @@ def _curves(made: _Made) -> None:
 
 def _special(made: _Made) -> None:
     for name, title, axis in (
-        ("star", "star", "resolution"), ("edge", "thickness edge", "resolution"), ("spheres", "nylon spheres", "bodies"),
+        ("star", "star", "resolution"), ("edge", "thickness edge", "resolution"),
+        ("spheres", "nylon spheres", "bodies"),
     ):  # fmt: skip
         made.add_data(name, title, axis=axis, value=0.0)
     for order, method in enumerate(LABELS):
@@ -125,7 +128,8 @@ def made_up_results() -> dict[str, Any]:
     _special(made)
     methods = [
         {"name": label.partition(":")[0], "label": label, "summary": f"what {label} does",
-         "options": {"iterations": 3} if label == NETWORK else {}, "single_pair": label in _SINGLE}
+         "options": {"iterations": 3} if label == NETWORK else {}, "single_pair": label in _SINGLE,
+         "model_sha256": "0" * 64 if label in _SINGLE else ""}
         for label in LABELS
     ]  # fmt: skip
     comparisons = [
@@ -135,8 +139,8 @@ def made_up_results() -> dict[str, Any]:
          "metric": "epe_mean", "pixels": "valid", "different": True},
     ]  # fmt: skip
     settings = [
-        {"data": "evaluation-flower", "method": "umpa", "exposures": exposures, "options": {"window": 21 - exposures},
-         "chosen_on": "validation, 8 pairs", "tried": {"9": 0.041, "13": 0.0312, "17": None}}
+        {"data": "evaluation-flower", "method": "umpa", "exposures": exposures, "warnings": [],
+         "options": {"window": 21 - exposures}, "chosen_on": "validation, 8 pairs", "tried": {"9": 0.041, "13": 0.0312, "17": None}}
         for exposures in (1, 10)
     ]  # fmt: skip
     failures = [
@@ -145,7 +149,8 @@ def made_up_results() -> dict[str, Any]:
         for pair in (3, 11)
     ]  # fmt: skip
     return {
-        "program": "specksim", "version": "0.1.0", "format": 1, "seed": 0, "created": "2025-01-31T12:00:00+00:00",
+        "program": "specksim", "version": "0.1.0", "format": 1, "seed": 0,
+        "created": "2025-01-31T12:00:00+00:00", "arguments": {}, "complete": True,
         "command": "specksim benchmark data/*.h5 --method umpa --method 'unet' -o out",
         "versions": {"python": "3.11.9", "numpy": "2.1.0"},
         "hardware": {"processor": "a processor", "cores": 2, "memory_gb": 24.0, "system": "Linux"},
