@@ -1,6 +1,7 @@
 """Pictures of a report: curves with bands, dots with intervals. One colour and marker a method throughout."""
 
 import math
+import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -178,7 +179,9 @@ def save(figure: Figure, path: Path) -> None:
     with mpl.rc_context(_RC):
         FigureCanvasAgg(figure)  # not pyplot: the caller's backend is left as it is
         metadata = {"Date": None} if path.suffix == ".svg" else None
-        figure.savefig(path, dpi=200, metadata=metadata, facecolor="white")
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", message="Glyph .* missing from font")  # of the user's labels
+            figure.savefig(path, dpi=200, metadata=metadata, facecolor="white")
 
 
 def _draw(axis: Axes, one: Series) -> None:

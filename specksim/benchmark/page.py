@@ -3,7 +3,6 @@
 import base64
 import html
 import re
-import unicodedata
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
@@ -20,8 +19,8 @@ class Section:
 
 
 def escaped(text: object) -> str:
-    """Text for HTML: markup escaped, control characters and line breaks made blanks."""
-    return html.escape(_plain(str(text)))
+    """Text for HTML: markup escaped, in one line; the blank before a % sign does not break."""
+    return html.escape(" ".join(str(text).split()).replace(" %", "\u00a0%"))
 
 
 def paragraph(text: str) -> str:
@@ -31,17 +30,7 @@ def paragraph(text: str) -> str:
 
 def preformatted(text: str) -> str:
     """Text whose lines are kept."""
-    lines = (html.escape(_without_control(line)) for line in text.splitlines())
-    return f'<pre tabindex="0">{chr(10).join(lines)}</pre>'
-
-
-def _plain(text: str) -> str:
-    """In one line; the blank before a % sign does not break."""
-    return " ".join(_without_control(text).split()).replace(" %", "\u00a0%")
-
-
-def _without_control(text: str) -> str:
-    return "".join(" " if unicodedata.category(c).startswith("C") else c for c in text)
+    return f'<pre tabindex="0">{html.escape(text)}</pre>'
 
 
 def details(summary: str, body: str) -> str:
@@ -137,7 +126,7 @@ def table_markdown(table: Table) -> str:
 
 def markdown_text(text: str) -> str:
     """Text for a line of Markdown: signs of markup escaped, line breaks made blanks."""
-    return re.sub(r"([\\|*_`<>\[\]])", r"\\\1", " ".join(_without_control(text).split()))
+    return re.sub(r"([\\|*_`<>\[\]])", r"\\\1", " ".join(text.split()))
 
 
 _STYLE = """

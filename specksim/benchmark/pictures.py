@@ -114,9 +114,9 @@ def headline(view: View, data: dict[str, Any]) -> Picture | None:
     return Picture(
         _file_name("headline", data["name"]),
         charts.headline(line, levels, _ERROR),
-        f"{capital(data['title'])}: error of one pair through single-pair methods (lines "
-        f"across) against UMPA's over its number of exposures, each at its best window. Circle: the exposures UMPA "
-        f"needs for the same error, between the points on straight lines in the logarithms. From {described(data)}. {_BANDS}",
+        f"{capital(data['title'])}: error of one pair through single-pair methods (lines across) against "
+        "UMPA's over its number of exposures, each at its best window. Circle: the exposures UMPA needs for "
+        f"the same error, on straight lines in the logarithms. From {described(data)}. {_BANDS}",
         f"Curve of UMPA falling with the exposures, crossed by lines. {words}.",
     )
 
@@ -144,7 +144,7 @@ def exposures(view: View, data: dict[str, Any]) -> Picture | None:
     return Picture(_file_name("exposures", data["name"]), figure, caption, _in_words(series))
 
 
-def along_axis(view: View, axis: str, data: Sequence[dict[str, Any]]) -> Picture:
+def along_axis(view: View, axis: str, data: Sequence[dict[str, Any]]) -> Picture | None:
     """Error against a property of the data."""
     rows = sorted(
         {row for entry in data for row in view.rows(entry["name"])},
@@ -159,6 +159,8 @@ def along_axis(view: View, axis: str, data: Sequence[dict[str, Any]]) -> Picture
             label = series_name(view, row, rows)
             x, y = zip(*found, strict=True)
             series.append(_series(view, row.method, label, x, y, line))
+    if not series:
+        return None
     known = [(float(e["value"]), _RAYLEIGH * e["bound_px"]) for e in data if e.get("bound_px")]
     bound = ([x for x, _ in known], [y for _, y in known]) if known else None
     unit = str(data[0]["unit"] or "")

@@ -175,7 +175,7 @@ def _curves(view: View, gallery: _Gallery, plain: list[dict[str, Any]]) -> str:
         table = tables.condition_table(
             view, entries, f"Mean endpoint error against {axis}.", f"{axis} ({unit})" if unit else axis
         )
-        parts.append(page.details(f"The numbers: {axis}", _shown(table)))
+        parts.append(page.details(f"The numbers: {axis}", _shown(table)) if table else "")
     if not any(shown):
         return ""
     bound = page.paragraph(pictures.BOUND) if any(entry.get("bound_px") for entry in view.raw["data"]) else ""

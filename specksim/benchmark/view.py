@@ -3,6 +3,7 @@
 import itertools
 import json
 import math
+import unicodedata
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -147,7 +148,7 @@ def read_view(path: Path) -> View:
         If it cannot be read.
     """
     try:
-        raw = json.loads(path.read_text(encoding="utf-8"))
+        raw = _without_control(json.loads(path.read_text(encoding="utf-8")))
     except (json.JSONDecodeError, UnicodeDecodeError) as error:
         raise ValueError(f"{path}: not JSON, or damaged: {error}") from None
     if not isinstance(raw, dict) or raw.get("program") != "specksim" or raw.get("format") != FORMAT:
@@ -156,6 +157,17 @@ def read_view(path: Path) -> View:
         return _index(raw)
     except (KeyError, TypeError, AttributeError) as error:
         raise ValueError(f"{path}: results are incomplete: {error!r}") from None
+
+
+def _without_control(value: Any) -> Any:
+    """The same with blanks for what cannot be shown: escapes, halves of characters, marks of direction."""
+    if isinstance(value, str):
+        return "".join(" " if unicodedata.category(c)[0] == "C" and c != "\n" else c for c in value)
+    if isinstance(value, list):
+        return [_without_control(item) for item in value]
+    if isinstance(value, dict):
+        return {_without_control(key): _without_control(item) for key, item in value.items()}
+    return value
 
 
 def _index(raw: dict[str, Any]) -> View:

@@ -25,7 +25,8 @@ class _Made:
     def add_data(self, name: str, title: str, steps: int = 1, **more: Any) -> None:
         self.data.append(
             {
-                "name": name, "file": f"data/{name}.h5", "content_hash": hashlib.sha256(name.encode()).hexdigest(),
+                "name": name, "file": f"data/{name}.h5",
+                "content_hash": hashlib.sha256(name.encode()).hexdigest(),
                 "pairs": 20, "steps": steps, "setup_toml": Setup().to_toml(), "axis": "", "value": None,
                 "unit": "", "title": title, "bound_px": 0.0095, **more,
             }
@@ -119,13 +120,14 @@ def _special(made: _Made) -> None:
             made.add_errors(name, method, 1, _error(method, 1, factor * (2 if method == "unet" else 1)))
 
 
-def made_up_results() -> dict[str, Any]:
-    """What results.json holds after a benchmark of two trackers and two networks with everything in it."""
+def made_up_results(whole: bool = True) -> dict[str, Any]:
+    """What results.json holds after a benchmark of two trackers and two networks, of much or of one file."""
     made = _Made()
     _evaluation(made, "evaluation-flower", "flowers of nylon", 1.0)
-    _evaluation(made, "evaluation-nylon-fiber", "nylon fibres", 0.8)
-    _curves(made)
-    _special(made)
+    if whole:
+        _evaluation(made, "evaluation-nylon-fiber", "nylon fibres", 0.8)
+        _curves(made)
+        _special(made)
     methods = [
         {"name": label.partition(":")[0], "label": label, "summary": f"what {label} does",
          "options": {"iterations": 3} if label == NETWORK else {}, "single_pair": label in _SINGLE,
@@ -140,7 +142,8 @@ def made_up_results() -> dict[str, Any]:
     ]  # fmt: skip
     settings = [
         {"data": "evaluation-flower", "method": "umpa", "exposures": exposures, "warnings": [],
-         "options": {"window": 21 - exposures}, "chosen_on": "validation, 8 pairs", "tried": {"9": 0.041, "13": 0.0312, "17": None}}
+         "options": {"window": 21 - exposures}, "chosen_on": "validation, 8 pairs",
+         "tried": {"9": 0.041, "13": 0.0312, "17": None}}
         for exposures in (1, 10)
     ]  # fmt: skip
     failures = [
