@@ -119,14 +119,19 @@ def headline(
         _draw(axis, umpa)
         for level, met in levels:
             colour = level.colour
-            axis.axhline(level.y[0], color=colour, lw=1.8, label=short(level.label, 60))
+            axis.axhline(level.y[0], color=colour, lw=1.8, label=short(level.label, 90))
             if not math.isnan(level.low[0]):
                 axis.axhspan(level.low[0], level.high[0], color=colour, alpha=0.2, lw=0)
             if umpa.x[0] < met < math.inf:
                 axis.plot(met, level.y[0], "o", ms=10, mfc="none", mec="black", mew=1.5, zorder=5)
                 axis.annotate(
-                    f"{met:.3g}", (met, level.y[0]), xytext=(9, 9), textcoords="offset points",
+                    f"{met:.1f}", (met, level.y[0]), xytext=(9, 9), textcoords="offset points",
                     fontsize=11, fontweight="bold", bbox={"fc": "white", "ec": "none", "pad": 1},
+                )  # fmt: skip
+            if met == math.inf:
+                axis.annotate(
+                    f"> {umpa.x[-1]:g}", (umpa.x[-1], level.y[0]), xytext=(0, 7), textcoords="offset points",
+                    fontsize=11, fontweight="bold", ha="right",
                 )  # fmt: skip
         _scale(axis, list(umpa.x), umpa.x)
         axis.set(xlabel="exposures given to UMPA", ylabel=y_label)

@@ -69,7 +69,7 @@ class Finding:
             return f"{error}; UMPA needs more than {self.most} exposures for that"
         if self.exposures <= 1:
             return f"{error}; UMPA is there with one exposure"
-        return f"{error}; UMPA needs {number(self.exposures)} exposures for that"
+        return f"{error}; UMPA needs {self.exposures:.1f} exposures for that"
 
 
 def findings(view: View, data: str) -> tuple[str, list[Finding]]:
@@ -104,7 +104,7 @@ def headline(view: View, data: dict[str, Any]) -> Picture | None:
     levels = []
     for finding in found:
         label = view.label(finding.method)
-        met = "1 or less" if finding.exposures <= 1 else number(finding.exposures)
+        met = "1 or less" if finding.exposures <= 1 else f"{finding.exposures:.1f}"
         if finding.exposures == math.inf:
             met = f"more than {finding.most}"
         words = f"{charts.short(label, 30)}, 1 pair: UMPA needs {met}"

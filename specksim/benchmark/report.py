@@ -237,7 +237,10 @@ def _data(view: View) -> str:
     for entry in view.raw["data"]:
         by_setup.setdefault(entry["setup_toml"], []).append(entry["name"])
     setups = [
-        page.details(f"Setup of {', '.join(names)}", page.preformatted(toml))
+        page.details(
+            f"Setup of {', '.join(names) if len(names) < 4 else f'{len(names)} data sets'}",
+            page.preformatted(toml if len(names) < 4 else f"# of {', '.join(names)}\n{toml}"),
+        )
         for toml, names in by_setup.items()
     ]
     return _shown(table) + "\n".join(setups)
