@@ -1,7 +1,10 @@
 """Measured images: TIFF, HDF5 and NumPy files, a frame at a time, with dark and flat correction."""
 
 import contextlib
+import errno
+import glob
 import os
+import re
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,6 +19,7 @@ from scipy import ndimage
 _TIFF = (".tif", ".tiff")
 _HDF5 = (".h5", ".hdf5", ".hdf", ".nxs", ".nx5")
 _SEPARATOR = "::"
+_PATTERN_SIGNS = "*?["
 
 
 @dataclass(frozen=True)
@@ -78,7 +82,8 @@ def open_images(source: str | os.PathLike[str]) -> Iterator[ImageStack]:
     ----------
     source : path-like
         A TIFF file (each page a frame), `FILE.h5::/path/of/data`, or a NumPy file (.npy). Axes ahead of the
-        last two, (row, column), count frames.
+        last two, (row, column), count frames. With `*`, `?` or `[…]` in it, and no such file: all files of
+        that pattern, one behind the other, see `source_files`.
 
     Yields
     ------
@@ -88,11 +93,16 @@ def open_images(source: str | os.PathLike[str]) -> Iterator[ImageStack]:
     Raises
     ------
     ValueError
-        If the file is no greyscale image in one of these formats, or holds no frame; names the file.
+        If the file is no greyscale image in one of these formats, or holds no frame, or the files of a
+        pattern differ in size; names the file.
     OSError
-        If the file does not exist or may not be read.
+        If the file does not exist or may not be read, or no file is of the pattern.
     """
     name = os.fspath(source)
+    files = source_files(name)
+    if files != [name]:
+        yield _open_files(name, files)
+        return
     file, separator, inner = name.partition(_SEPARATOR)
     suffix = Path(file).suffix.lower()
     openers = {**dict.fromkeys(_TIFF, _open_tiff), **dict.fromkeys(_HDF5, _open_hdf5), ".npy": _open_numpy}
@@ -113,6 +123,60 @@ def open_images(source: str | os.PathLike[str]) -> Iterator[ImageStack]:
             raise ValueError(f"{name}: pixels must be integers or floats, got {dtype}")
         rows, columns = shape[-2:]
         yield ImageStack(name, (int(np.prod(shape[:-2])), rows, columns), read)
+
+
+def source_files(source: str | os.PathLike[str]) -> list[str]:
+    """The files that a source of images stands for: itself, or those of its pattern.
+
+    Parameters
+    ----------
+    source : path-like
+        As `open_images`.
+
+    Returns
+    -------
+    list of str
+        Sources of one file each, numbers in their names by value: Y2 ahead of Y10.
+
+    Raises
+    ------
+    FileNotFoundError
+        If no file is of the pattern.
+    """
+    name = os.fspath(source)
+    pattern, separator, inner = name.partition(_SEPARATOR)
+    if not any(sign in pattern for sign in _PATTERN_SIGNS) or Path(pattern).exists():
+        return [name]
+    found = sorted(glob.glob(pattern), key=_numbers_by_value)  # noqa: PTH207  pathlib's drops what leads up
+    if not found:
+        raise FileNotFoundError(errno.ENOENT, "no file is of this pattern", pattern)
+    return [f"{file}{separator}{inner}" for file in found]
+
+
+def _numbers_by_value(name: str) -> list[tuple[int, str]]:
+    parts = re.split(r"([0-9]+)", name)
+    return [(int(part), "") if place % 2 else (-1, part) for place, part in enumerate(parts)]
+
+
+def _open_files(name: str, files: list[str]) -> ImageStack:
+    """Frames of several files, each opened when a frame of it is asked for: there may be many."""
+    shapes = []
+    for file in files:
+        with open_images(file) as images:
+            shapes.append(images.shape)
+        if shapes[-1][1:] != shapes[0][1:]:
+            raise ValueError(
+                f"{name}: files must be of one size, got {shapes[0][1:]} in {files[0]} "
+                f"and {shapes[-1][1:]} in {file}"
+            )
+    places = [(file, k) for file, shape in zip(files, shapes, strict=True) for k in range(shape[0])]
+
+    def read(index: int) -> np.ndarray:
+        file, frame = places[index]
+        with open_images(file) as images:
+            return np.asarray(images[frame])
+
+    return ImageStack(name, (len(places), *shapes[0][1:]), read)
 
 
 _Opened = tuple[tuple[int, ...], Any, Callable[[int], np.ndarray]]

@@ -5,7 +5,15 @@ import numpy as np
 import pytest
 import tifffile
 
-from specksim.images import Correction, frame_pairs, mean_image, open_images, read_image, read_images
+from specksim.images import (
+    Correction,
+    frame_pairs,
+    mean_image,
+    open_images,
+    read_image,
+    read_images,
+    source_files,
+)
 
 STACK = np.arange(3 * 5 * 7, dtype=np.uint16).reshape(3, 5, 7)
 
@@ -209,3 +217,41 @@ def test_wrong_corrections(tmp_path):
     with pytest.raises(ValueError, match=r"f\.npy.*flat must exceed dark"):
         Correction.read(source, source)
     np.testing.assert_array_equal(Correction.read(flat=source).flat, flat)
+
+
+def test_a_pattern_stands_for_its_files(tmp_path):
+    frames = np.arange(12 * 4 * 5, dtype=np.uint16).reshape(12, 4, 5)
+    for number, frame in enumerate(frames):
+        write(tmp_path / f"Y{number}_T0.tif", frame)
+    pattern = str(tmp_path / "Y*_T0.tif")
+    np.testing.assert_array_equal(read_images(pattern), frames)  # Y2 ahead of Y10
+    np.testing.assert_array_equal(mean_image(pattern), frames.mean(axis=0, dtype=np.float32))
+    np.testing.assert_array_equal(read_image(str(tmp_path / "Y[1]_T?.tif")), frames[1])
+    names = [name.rpartition("/")[2] for name in source_files(tmp_path / "Y1*.tif")]
+    assert names == ["Y1_T0.tif", "Y10_T0.tif", "Y11_T0.tif"]
+    for number in range(3):
+        write(tmp_path / f"scan{number}.h5", frames[4 * number : 4 * number + 4])
+    np.testing.assert_array_equal(read_images(f"{tmp_path}/scan*.h5::/a/b"), frames)
+
+
+def test_patterns_that_stand_for_no_stack(tmp_path):
+    with (
+        pytest.raises(FileNotFoundError, match="no file is of this pattern"),
+        open_images(tmp_path / "*.tif"),
+    ):
+        pass
+    write(tmp_path / "a1.tif", STACK[0])
+    write(tmp_path / "a2.tif", STACK[0][:, :-1])
+    message = r"a\*.tif: files must be of one size, got \(5, 7\) in .*a1.tif and \(5, 6\) in .*a2.tif"
+    with pytest.raises(ValueError, match=message), open_images(tmp_path / "a*.tif"):
+        pass
+    (tmp_path / "a2.tif").write_bytes(b"no picture")
+    with pytest.raises(ValueError, match=r"a2.tif: not a TIFF file"), open_images(tmp_path / "a*.tif"):
+        pass
+
+
+def test_a_name_with_such_signs_is_a_name(tmp_path):
+    source = write(tmp_path / "a[1].tif", STACK[0])
+    write(tmp_path / "a1.tif", STACK[1])
+    np.testing.assert_array_equal(read_image(source), STACK[0])
+    assert source_files(source) == [source]

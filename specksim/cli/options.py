@@ -102,15 +102,22 @@ def result_path(out: str | None, sources: Sequence[str], overwrite: bool) -> "Pa
 
     Raises
     ------
+    FileNotFoundError
+        If no file is of a source's pattern.
     FileExistsError
         If the file is there and is not to be replaced.
     ValueError
         If it is one of the sources.
     """
+    import re
     from pathlib import Path
 
-    files = [Path(source.partition("::")[0]) for source in sources]
-    target = Path(out) if out else Path(f"{files[-1].stem}-retrieved.h5")
+    from specksim.images import source_files
+
+    files = [Path(file.partition("::")[0]) for source in sources for file in source_files(source)]
+    last = Path(sources[-1].partition("::")[0])
+    name = last if last.exists() else Path(re.sub(r"[*?]|\[[^]]*\]", "", last.name))  # of a pattern
+    target = Path(out) if out else Path(f"{name.stem}-retrieved.h5")
     if target.exists():
         if any(file.exists() and target.samefile(file) for file in files):
             raise ValueError(f"{target} is read from: write the results to another file")

@@ -58,11 +58,13 @@ def retrieve(
 
     FILE is a data set of `specksim generate`: each pair is retrieved, with the file's setup. REF and SAMPLE
     are TIFF files (each page a frame), FILE.h5::/path, or .npy files, of as many frames each: the exposures
-    of one pair. One line a pair goes to stdout, with the parameters that were used.
+    of one pair. A pattern in quotes stands for all files of that name. One line a pair goes to stdout, with
+    the parameters that were used.
 
     \b
     specksim retrieve nylon.h5 --method lcs --pair 3 --figure pair3.png
     specksim retrieve ref.tif sample.tif --setup imbl-28kev --window 15 -o out.h5
+    specksim retrieve 'ref_*.tif' 'sample_*.tif' --dark 'dark_*.tif' --setup imbl-28kev -o out.h5
     """
     if methods:
         _list_methods()

@@ -55,11 +55,13 @@ def predict(
     """Displacement, transmission and phase of measured images.
 
     REF and SAMPLE are TIFF files (each page a frame), FILE.h5::/path, or .npy files, of as many frames each,
-    or one reference for all. One line a pair goes to stdout: its drift, flux and quality.
+    or one reference for all. A pattern in quotes stands for all files of that name. One line a pair goes to
+    stdout: its drift, flux and quality.
 
     \b
     specksim-train predict ref.tif sample.tif --model run --setup imbl-28kev -o out.h5
     specksim-train predict ref.tif scan.h5::/entry/data/data --model run --dark dark.tif
+    specksim-train predict 'ref_*.tif' 'sample_*.tif' --model run --dark 'dark_*.tif' -o out.h5
     """
     setup = optional_setup(setup_source, assignments)
     require_backend()

@@ -187,3 +187,19 @@ def test_a_pair_that_is_not_there(tiny, cli, tmp_path):
     assert done.status == 2
     assert "must lie within -4..3, got 4" in done.err
     assert list(tmp_path.iterdir()) == []
+
+
+def test_patterns_stand_for_the_exposures(files, cli):
+    for number in range(3):
+        tifffile.imwrite(f"Ref_Y{number:02d}.tif", 100 + speckle(number))
+        tifffile.imwrite(f"SAMPLE_Y{number:02d}_T0.tif", 100 + shifted(speckle(number), 0.6, 0))
+        tifffile.imwrite(f"Dark_Y{number:02d}.tif", np.full(speckle().shape, 99 + number, np.uint16))
+    given = ("retrieve", "Ref_Y*.tif", "SAMPLE_Y*_T0.tif", "--dark", "Dark_Y*.tif", "--workers", 1)
+    done = cli(*given)
+    assert done.status == 0, done.err
+    assert done.out.startswith("SAMPLE_Y_T0-retrieved.h5: pair 0: umpa, exposures 3")
+    with h5py.File("SAMPLE_Y_T0-retrieved.h5") as file:
+        assert np.median(file["entry/data/dx"]) == pytest.approx(0.6, abs=0.01)
+    done = cli("retrieve", "Ref_Y*.tif", "none_*.tif")
+    assert done.status == 1
+    assert done.error == "Error: none_*.tif: no file is of this pattern"

@@ -1,0 +1,218 @@
+"""What a report asks of the results: numbers by name, rows in order, which is best, where curves cross."""
+
+import itertools
+import json
+import math
+import unicodedata
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from specksim.benchmark.metrics import METRICS
+
+FORMAT = 1
+ROBUSTNESS, RESOLUTION = "robustness", "resolution"
+
+
+class Number(NamedTuple):
+    """A measured value with its 95 % interval; NaN where there is none."""
+
+    value: float
+    low: float
+    high: float
+
+
+class Row(NamedTuple):
+    """A method with so many exposures of each pair."""
+
+    method: str
+    exposures: int
+
+
+NONE = Number(math.nan, math.nan, math.nan)
+_Key = tuple[str, str, int, str, str, str]
+
+
+@dataclass(frozen=True)
+class View:
+    """The results of a benchmark, as `read_view` makes it.
+
+    Attributes
+    ----------
+    raw : dict
+        What results.json holds.
+    methods : tuple of str
+        As the figures name them, in the order of the report.
+    numbers : dict
+        (data, method, exposures, metric, pixels, group) → Number.
+    alike : set
+        (data, pixels, metric, Row, Row) of what was compared and found no different, in both orders.
+    """
+
+    raw: dict[str, Any]
+    methods: tuple[str, ...]
+    numbers: dict[_Key, Number]
+    alike: set[tuple[str, str, str, Row, Row]] = field(default_factory=set)
+
+    def number(self, data: str, row: Row, metric: str, pixels: str = "valid", group: str = "all") -> Number:
+        """The value asked for, or `NONE`."""
+        return self.numbers.get((data, *row, metric, pixels, group), NONE)
+
+    def rows(self, data: str) -> list[Row]:
+        """Methods and exposures that were run on a data set: results or failures."""
+        seen = {Row(key[1], key[2]) for key in self.numbers if key[0] == data}
+        seen |= {Row(f["method"], f["exposures"]) for f in self.raw["failures"] if f["data"] == data}
+        return sorted(seen, key=lambda row: (self.methods.index(row.method), row.exposures))
+
+    def groups(self, data: str) -> list[str]:
+        """Groups of pixels or pairs of a data set, in the order of the file."""
+        return list(dict.fromkeys(key[5] for key in self.numbers if key[0] == data))
+
+    def label(self, method: str) -> str:
+        """What the reader knows the method as."""
+        for entry in self.raw["methods"]:
+            if method in (entry["label"], entry["name"]):
+                return str(entry["label"] if method == entry["label"] else entry["name"])
+        return method
+
+    def is_umpa(self, method: str) -> bool:
+        """Whether the method is UMPA, with whatever options."""
+        names = {entry["label"]: entry["name"] for entry in self.raw["methods"]}
+        return str(names.get(method, method)) == "umpa"
+
+    def plain_sets(self) -> list[dict[str, Any]]:
+        """Data sets that are a table each: on no axis, or alone on theirs."""
+        axes = [entry["axis"] for entry in self.raw["data"]]
+        return [
+            entry
+            for entry in self.raw["data"]
+            if not entry["axis"]
+            or (entry["axis"] not in (ROBUSTNESS, RESOLUTION) and axes.count(entry["axis"]) == 1)
+        ]
+
+    def curves(self) -> dict[str, list[dict[str, Any]]]:
+        """Axis → its data sets, by value, for axes of at least two."""
+        found: dict[str, list[dict[str, Any]]] = {}
+        for entry in self.raw["data"]:
+            if entry["axis"] not in ("", ROBUSTNESS, RESOLUTION) and entry["value"] is not None:
+                found.setdefault(entry["axis"], []).append(entry)
+        return {
+            axis: sorted(entries, key=lambda entry: float(entry["value"]))
+            for axis, entries in found.items()
+            if len(entries) > 1
+        }
+
+    def robustness(self) -> list[dict[str, Any]]:
+        """Data sets that the networks were not trained for."""
+        return [entry for entry in self.raw["data"] if entry["axis"] == ROBUSTNESS]
+
+    def failures(self, data: str, row: Row) -> int:
+        """How many pairs a method has failed on."""
+        return sum(
+            f["data"] == data and Row(f["method"], f["exposures"]) == row for f in self.raw["failures"]
+        )
+
+    def best(self, data: str, rows: Iterable[Row], metric: str, pixels: str, group: str = "all") -> set[Row]:
+        """The best rows by a metric: the one of the best value, and what was found no different from it.
+
+        None where there is nothing to choose from.
+        """
+        values = {row: self.number(data, row, metric, pixels, group).value for row in rows}
+        scores = {row: score(metric, value) for row, value in values.items() if not math.isnan(value)}
+        if len(set(scores.values())) < 2:
+            return set()
+        least = min(scores.values())
+        winners = {row for row, found in scores.items() if found == least}
+        if group != "all":
+            return winners
+        near = {
+            row for row in scores for first in winners if (data, pixels, metric, row, first) in self.alike
+        }
+        return winners | near
+
+
+def score(metric: str, value: float) -> float:
+    """The value, so turned that less is better: errors with a sign count by their size."""
+    return abs(value) if METRICS[metric].lower_is_better else -value
+
+
+def read_view(path: Path) -> View:
+    """Read results.json.
+
+    Raises
+    ------
+    ValueError
+        If the file is not of this program and format, or lacks something; names the file.
+    OSError
+        If it cannot be read.
+    """
+    try:
+        raw = _without_control(json.loads(path.read_text(encoding="utf-8")))
+    except (json.JSONDecodeError, UnicodeDecodeError) as error:
+        raise ValueError(f"{path}: not JSON, or damaged: {error}") from None
+    if not isinstance(raw, dict) or raw.get("program") != "specksim" or raw.get("format") != FORMAT:
+        raise ValueError(f"{path}: must hold the results of a benchmark of specksim in format {FORMAT}")
+    try:
+        return _index(raw)
+    except (KeyError, TypeError, AttributeError) as error:
+        raise ValueError(f"{path}: results are incomplete: {error!r}") from None
+
+
+def _without_control(value: Any) -> Any:
+    """The same with blanks for what cannot be shown: escapes, halves of characters, marks of direction."""
+    if isinstance(value, str):
+        return "".join(" " if unicodedata.category(c)[0] == "C" and c != "\n" else c for c in value)
+    if isinstance(value, list):
+        return [_without_control(item) for item in value]
+    if isinstance(value, dict):
+        return {_without_control(key): _without_control(item) for key, item in value.items()}
+    return value
+
+
+def _index(raw: dict[str, Any]) -> View:
+    numbers = {
+        (f["data"], f["method"], f["exposures"], f["metric"], f["pixels"], f["group"]): Number(
+            *(math.nan if f[name] is None else float(f[name]) for name in ("value", "low", "high"))
+        )
+        for f in raw["figures"]
+    }
+    alike = set()
+    for c in raw["comparisons"]:
+        if not c["different"]:
+            a, b = Row(c["a"], c["exposures_a"]), Row(c["b"], c["exposures_b"])
+            alike |= {(c["data"], c["pixels"], c["metric"], *pair) for pair in ((a, b), (b, a))}
+    used = [key[1] for key in numbers] + [f["method"] for f in raw["failures"]]
+    declared = [name for entry in raw["methods"] for name in (entry["label"], entry["name"])]
+    methods = tuple(name for name in dict.fromkeys([*declared, *used]) if name in set(used))
+    for entry in raw["data"]:
+        [entry[key] for key in ("name", "axis", "value", "unit", "title", "pairs", "steps")]
+    return View(raw, methods, numbers, alike)
+
+
+def crossing(exposures: Sequence[int], errors: Sequence[float], level: float) -> float:
+    """Number of exposures at which a falling curve reaches a level, between points on log-log lines.
+
+    Parameters
+    ----------
+    exposures : sequence of int
+        Rising.
+    errors : sequence of float
+        The curve, > 0.
+    level : float
+        Error to be reached, > 0.
+
+    Returns
+    -------
+    float
+        Where the curve first is at or below the level; the first number of exposures if it starts there;
+        inf if it ends above.
+    """
+    if errors[0] <= level:
+        return float(exposures[0])
+    points = list(zip(exposures, errors, strict=True))
+    for (k0, e0), (k1, e1) in itertools.pairwise(points):
+        if e1 <= level:
+            part = math.log(e0 / level) / math.log(e0 / e1)
+            return math.exp(math.log(k0) + part * math.log(k1 / k0))
+    return math.inf
