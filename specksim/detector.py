@@ -42,6 +42,16 @@ def photon_counts(image: np.ndarray, setup: Setup) -> np.ndarray:
     return (np.asarray(image, np.float64) - camera.offset) / camera.gain - camera.dark_counts
 
 
+def positive_photons(image: np.ndarray, setup: Setup) -> np.ndarray:
+    """Grey values as the photons that trackers take: those of a plain detector as they are, others > 0.
+
+    What noise takes below 0 is dark, not dead.
+    """
+    if setup.detector.plain:
+        return image
+    return np.maximum(photon_counts(image, setup), 1e-3).astype(np.float32)
+
+
 def gaussian_taps(sigma: float) -> np.ndarray:
     """Blur of variance sigma² and sum 1: samples of a Gaussian out to 4 sigma, or three taps where it is
     too narrow to be sampled."""

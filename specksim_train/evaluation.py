@@ -1,49 +1,44 @@
-"""How good a network is on a data set: errors against the truth, in all pixels and where ray optics holds."""
+"""How good a network is on a data set: errors against the truth, in all pixels and where ray optics holds.
+
+What is measured, and how, is that of `specksim benchmark`.
+"""
 
 import csv
 import json
+import math
 import os
-from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from specksim.benchmark.metrics import METRICS
+from specksim.benchmark.metrics import evaluate as metrics_of
+from specksim.benchmark.pairs import (
+    ZERO_MOTION,
+    Measurement,
+    measure,
+    measure_still,
+    members,
+    zero_motion_pairs,
+)
 from specksim.dataset import open_dataset
-from specksim.forward import SpecklePair
-from specksim.retrieval import Retrieval, integrate_phase
-from specksim.setups import Setup
+from specksim.retrieval import Retrieval
+
+_METRICS = ("epe_mean", "epe_median", "epe_p95", "epe_p99", "rmse_dx", "rmse_dy", "bias_dx", "bias_dy", "r2",
+            "phase_rmse")  # fmt: skip
 
 COLUMNS = {
     "group": "which pairs",
     "pixels": "all, or the valid ones alone",
     "pairs": "number of pairs",
-    "epe_mean": "endpoint error, mean, px",
-    "epe_median": "median, px",
-    "epe_p95": "95th percentile, px",
-    "rmse_dx": "root-mean-square error of dx, px",
-    "rmse_dy": "of dy, px",
-    "bias_dx": "mean error of dx, px",
-    "bias_dy": "of dy, px",
-    "r2": "1 − error² / displacement²: 0 as good as predicting no motion, 1 perfect",
-    "phase_rmse": "of the integrated phase, rad",
+    **{
+        name: f"{METRICS[name].meaning}{f', {METRICS[name].unit}' if METRICS[name].unit else ''}"
+        for name in _METRICS
+    },
 }
 """Name and meaning of each column of the results."""
-
-ZERO_MOTION = ("zero motion, identical", "zero motion, two exposures")
-
-
-@dataclass(frozen=True)
-class PairErrors:
-    """Errors of one pair: e = (dx, dy) − truth, px, (N, 2); the truth alike; which pixels are valid, (N,)."""
-
-    geometry: str
-    material: str
-    error: np.ndarray
-    truth: np.ndarray
-    valid: np.ndarray
-    phase_rmse: float = float("nan")
 
 
 def evaluate(
@@ -86,120 +81,45 @@ def evaluate(
     """
     if n is not None and n < 1:
         raise ValueError(f"n must be >= 1, got {n}")
-    moving: list[PairErrors] = []
-    still: dict[str, list[PairErrors]] = {name: [] for name in ZERO_MOTION}
+    moving: list[Measurement] = []
+    still: dict[str, list[np.ndarray]] = {name: [] for name in ZERO_MOTION}
     with open_dataset(path) as dataset:
         count = min(n or len(dataset), len(dataset))
+        setup = dataset.request.setup
         for row in range(count):
             pair = dataset[row]
-            moving.append(pair_errors(predict, pair, dataset.request.setup))
-            plain = dataset.request.setup.detector.plain
-            for name, images in zero_motion_pairs(pair.reference[0], row, plain).items():
-                still[name].append(_still_errors(predict, images, pair))
+            moving.append(measure(predict(pair.reference[0], pair.sample[0]), pair, setup))
+            made = zero_motion_pairs(pair.reference[0], row, setup.detector.plain)
+            for name, images in made.items():
+                still[name].append(measure_still(predict(*images)))
             progress(1)
         content = dataset.provenance()["content_hash"]
     return {
         "data": {"path": str(path), "content_hash": content, "pairs": count},
         "columns": COLUMNS,
         "rows": summarise(moving)
-        + [_row(name, "all", pairs, False) for name, pairs in still.items() if pairs],
+        + [_row(name, "all", tallies, []) for name, tallies in still.items() if tallies],
     }
 
 
-def pair_errors(predict: Callable[..., Retrieval], pair: SpecklePair, setup: Setup) -> PairErrors:
-    """Errors of a prediction for a pair's first exposure, with those of the phase integrated from it."""
-    result = predict(pair.reference[0], pair.sample[0])
-    truth = np.stack([pair.dx, pair.dy], axis=-1)
-    phase = integrate_phase(result.dx, result.dy, setup)
-    exact = integrate_phase(pair.dx, pair.dy, setup)  # the same free constant, and the same solver
-    return PairErrors(
-        pair.scene["geometry"],
-        pair.scene["material"],
-        (np.stack([result.dx, result.dy], axis=-1) - truth).reshape(-1, 2),
-        truth.reshape(-1, 2),
-        pair.valid.ravel() > 0,
-        float(np.sqrt(np.mean((phase - exact) ** 2))),
-    )
-
-
-def zero_motion_pairs(
-    reference: np.ndarray, seed: int, photons: bool = True
-) -> dict[str, tuple[np.ndarray, np.ndarray]]:
-    """Pairs of images without motion, made of one image; two exposures only of one that counts photons."""
-    pairs = {ZERO_MOTION[0]: (reference, reference)}
-    if photons and reference.dtype.kind == "u":
-        half = np.random.default_rng(seed).binomial(reference, 0.5)
-        pairs[ZERO_MOTION[1]] = (half.astype(reference.dtype), (reference - half).astype(reference.dtype))
-    return pairs
-
-
-def _still_errors(
-    predict: Callable[..., Retrieval], images: tuple[np.ndarray, np.ndarray], pair: SpecklePair
-) -> PairErrors:
-    result = predict(*images)
-    error = np.stack([result.dx, result.dy], axis=-1).reshape(-1, 2)
-    everywhere = np.ones(len(error), bool)
-    return PairErrors("", pair.scene["material"], error, np.zeros_like(error), everywhere)
-
-
-def summarise(pairs: list[PairErrors]) -> list[dict[str, Any]]:
+def summarise(pairs: Sequence[Measurement]) -> list[dict[str, Any]]:
     """Rows of the results: all pairs, each geometry, each material; in all and in valid pixels."""
-    groups: dict[str, list[PairErrors]] = {"all": pairs}
-    for kind in ("geometry", "material"):
-        for pair in pairs:
-            groups.setdefault(f"{kind} {getattr(pair, kind)}", []).append(pair)
     return [
-        _row(name, which, members, which == "valid")
-        for name, members in groups.items()
+        _row(
+            name,
+            which,
+            [pairs[number].tallies["all", which] for number in numbers],
+            [pairs[number].numbers["all", "phase_rmse"] for number in numbers] if which == "all" else [],
+        )
+        for name, numbers in members(pairs).items()
         for which in ("all", "valid")
     ]
 
 
-def _row(name: str, which: str, pairs: list[PairErrors], valid_alone: bool) -> dict[str, Any]:
-    def joined(values: Iterable[np.ndarray]) -> np.ndarray:
-        kept = [part[pair.valid] if valid_alone else part for part, pair in zip(values, pairs, strict=True)]
-        return np.concatenate(kept)
-
-    measured = metrics(joined(pair.error for pair in pairs), joined(pair.truth for pair in pairs))
-    phase = float("nan") if valid_alone else float(np.sqrt(np.mean([pair.phase_rmse**2 for pair in pairs])))
-    return {"group": name, "pixels": which, "pairs": len(pairs), **measured, "phase_rmse": phase}
-
-
-def metrics(error: np.ndarray, truth: np.ndarray) -> dict[str, float]:
-    """Metrics of a displacement.
-
-    Parameters
-    ----------
-    error, truth : (N, 2) array
-        (dx, dy) − truth, and truth, px.
-
-    Returns
-    -------
-    dict
-        See `COLUMNS`. All NaN without pixels; r2 is NaN where nothing moves.
-
-    Raises
-    ------
-    ValueError
-        If an error is not finite.
-    """
-    names = ("epe_mean", "epe_median", "epe_p95", "rmse_dx", "rmse_dy", "bias_dx", "bias_dy", "r2")
-    if len(error) == 0:
-        return dict.fromkeys(names, float("nan"))
-    if not np.isfinite(error).all():
-        raise ValueError(f"the prediction must be finite, got {np.sum(~np.isfinite(error))} other values")
-    length = np.hypot(error[:, 0], error[:, 1])
-    squares = np.square(error, dtype=np.float64)
-    motion = float(np.square(truth, dtype=np.float64).sum())
-    values = (
-        length.mean(dtype=np.float64),
-        np.median(length),
-        np.quantile(length, 0.95),
-        *np.sqrt(squares.mean(axis=0)),
-        *error.mean(axis=0, dtype=np.float64),
-        1.0 - squares.sum() / motion if motion > 0 else float("nan"),
-    )
-    return {name: float(value) for name, value in zip(names, values, strict=True)}
+def _row(name: str, which: str, tallies: Sequence[np.ndarray], phases: Sequence[float]) -> dict[str, Any]:
+    phase = float(np.sqrt(np.mean(np.square(phases)))) if phases else math.nan
+    measured = metrics_of(np.sum(tallies, axis=0))
+    return {"group": name, "pixels": which, "pairs": len(tallies), **measured, "phase_rmse": phase}
 
 
 def format_table(rows: list[dict[str, Any]]) -> str:

@@ -90,7 +90,8 @@ def _find(name: str | Path) -> Path:
 def _load_model(file: Path) -> Any:
     import keras
 
-    import specksim_train.layers  # noqa: F401  registers the layers that the file names
+    import specksim_train.confidence
+    import specksim_train.layers  # noqa: F401  both register the layers that the file names
 
     try:
         return keras.models.load_model(file, compile=False, safe_mode=True)

@@ -17,6 +17,7 @@ _COMMANDS = {
     "info": "Say what a data set holds.",
     "check": "Verify checksums and physics of a data set.",
     "retrieve": "Displacement, phase and more from images, by a tracker.",
+    "benchmark": "Compare methods on data with known truth.",
     "preview": "Draw a pair of a data set: images, truth, profile.",
     "assess": "Tell how good a speckle pattern is.",
     "materials": "Print the optical constants of materials.",

@@ -163,10 +163,9 @@ def _options(
 
 def _dataset_pairs(dataset: Any, rows: tuple[int, ...], method: str, material: str | None) -> Iterator[_Pair]:
     """Images of the pairs of a data set, and their material where the method needs one."""
-    import numpy as np
     from tqdm import tqdm
 
-    from specksim.detector import photon_counts
+    from specksim.detector import positive_photons
     from specksim.retrieval.registry import find_method
 
     options = find_method(method.partition(":")[0]).options or ()
@@ -176,17 +175,10 @@ def _dataset_pairs(dataset: Any, rows: tuple[int, ...], method: str, material: s
                 f"must lie within {-len(dataset)}..{len(dataset) - 1}, got {row}", param_hint="--pair"
             )
     setup = dataset.request.setup
-
-    def photons(image: np.ndarray) -> np.ndarray:
-        """Grey values without offset, gain and dark counts; what noise takes below 0 is dark, not dead."""
-        if setup.detector.plain:
-            return image
-        return np.maximum(photon_counts(image, setup), 1e-3).astype(np.float32)
-
     for row in tqdm(rows or range(len(dataset)), unit="pair", file=sys.stderr, disable=None):
         pair = dataset[row]
         own = {"material": pair.scene["material"]} if "material" in options and material is None else {}
-        yield photons(pair.reference), photons(pair.sample), own
+        yield positive_photons(pair.reference, setup), positive_photons(pair.sample, setup), own
 
 
 def _image_pair(reference: str, sample: str, dark: str | None, flat: str | None) -> Iterator[_Pair]:

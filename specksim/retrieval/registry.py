@@ -26,6 +26,13 @@ from specksim.setups import Setup
 ENTRY_POINTS = "specksim.retrievals"
 
 
+class MethodUnavailable(ValueError):
+    """A method cannot run at all: what it needs is not installed, or there is no such model.
+
+    Other packages raise it, so that it is told from what is wrong with a pair of images.
+    """
+
+
 @dataclass(frozen=True)
 class Method:
     """A retrieval method.
@@ -41,6 +48,8 @@ class Method:
         Options that it cannot do without: "setup", "material".
     gives : tuple of str
         Maps beside dx, dy and quality; "phase" is also given by the others where there is a setup.
+    several : bool
+        Whether it is known to combine several exposures.
     """
 
     name: str
@@ -48,6 +57,7 @@ class Method:
     exposures: int = 1
     needs: tuple[str, ...] = ()
     gives: tuple[str, ...] = ()
+    several: bool = True
 
     @property
     def summary(self) -> str:
@@ -100,7 +110,7 @@ def _load(name: str) -> Method:
     function, where = load_plugin(ENTRY_POINTS, name, "method", _BUILT_IN)
     if not callable(function):
         raise ValueError(f"{where} must be callable, got {function!r}")
-    return Method(name, function)
+    return Method(name, function, several=False)
 
 
 def retrieve(

@@ -1,18 +1,13 @@
 """The command `specksim-train`. One module a command, loaded when it is called for: `--help` stays light."""
 
-import contextlib
 import os
-import sys
-import tempfile
-from collections.abc import Iterator
-from importlib import import_module
-from importlib.util import find_spec
 from typing import Any
 
 import click
 
 from specksim import __version__
 from specksim.cli import Commands
+from specksim_train.loading import load_backend
 
 _COMMANDS = {
     "fit": "Train a network on data sets, or on pairs simulated as it trains.",
@@ -40,35 +35,10 @@ def require_backend() -> None:
     click.ClickException
         If Keras or its backend is missing.
     """
-    backend = os.environ.get("KERAS_BACKEND", "tensorflow")
-    if find_spec("keras") is None or find_spec(backend) is None:
-        raise click.ClickException(
-            f"this command needs Keras and {backend}: pip install 'specksim[train]'"
-            + ("" if backend == "tensorflow" else f", and {backend}")
-        )
-    with native_chatter_held():
-        import_module("keras")
-
-
-@contextlib.contextmanager
-def native_chatter_held() -> Iterator[None]:
-    """Keep back what compiled code writes to stderr, and show it if there was an error.
-
-    TensorFlow greets with lines that look like errors on each import, whatever its log level.
-    """
-    sys.stderr.flush()
-    kept = os.dup(2)
-    with tempfile.TemporaryFile() as held:
-        os.dup2(held.fileno(), 2)
-        try:
-            yield
-        except BaseException:
-            held.seek(0)
-            os.write(kept, held.read())
-            raise
-        finally:
-            os.dup2(kept, 2)
-            os.close(kept)
+    try:
+        load_backend()
+    except ModuleNotFoundError as error:
+        raise click.ClickException(f"this command {error}") from None
 
 
 @click.group(

@@ -14,6 +14,7 @@ COMMANDS = [
     "info",
     "check",
     "retrieve",
+    "benchmark",
     "preview",
     "assess",
     "materials",

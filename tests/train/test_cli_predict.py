@@ -15,7 +15,8 @@ from scipy import ndimage
 
 import specksim
 from specksim.retrieval import integrate_phase
-from specksim_train.cli import main, native_chatter_held
+from specksim_train.cli import main
+from specksim_train.loading import native_chatter_held
 from tests.train.networks import windowed_shifts
 
 

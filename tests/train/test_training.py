@@ -236,7 +236,7 @@ def test_options_that_do_not_go_together_are_wrong_usage():
 
 
 def test_without_a_backend_the_command_says_what_to_install(monkeypatch, tmp_path):
-    monkeypatch.setattr("specksim_train.cli.find_spec", lambda name: None)
+    monkeypatch.setattr("specksim_train.loading.find_spec", lambda name: None)
     result = CliRunner().invoke(main, ["fit", "a.h5", "--out", str(tmp_path / "run")])
     assert result.exit_code == 1
     assert result.output.count("\n") == 1

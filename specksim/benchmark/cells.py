@@ -1,0 +1,330 @@
+"""One cell of a benchmark: a method on a data set with some exposures of each pair.
+
+A finished cell is a file, so that an interrupted benchmark goes on where it stopped.
+"""
+
+import contextlib
+import hashlib
+import json
+import math
+import time
+import warnings
+import zlib
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import asdict, dataclass, replace
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from specksim.benchmark.memory import peak_megabytes
+from specksim.benchmark.methods import Choice, Entrant, choose_options
+from specksim.benchmark.metrics import bootstrap, evaluate, mean_interval
+from specksim.benchmark.pairs import (
+    Measurement,
+    Pairs,
+    Source,
+    displacement_error,
+    exposures_of,
+    measure,
+    measure_still,
+    members,
+    open_pairs,
+    true_displacement,
+    zero_motion_pairs,
+)
+from specksim.benchmark.results import Failure, Figure, Setting
+from specksim.benchmark.special import special_numbers
+from specksim.dataset import open_dataset
+from specksim.retrieval import Retrieval
+from specksim.retrieval.registry import MethodUnavailable
+from specksim.setups import Setup
+from specksim.workers import Tick
+
+FAILURES = (ValueError, RuntimeError, ArithmeticError, MemoryError)
+"""What a method may raise for a pair; it is kept as a failure."""
+
+_MOST_WARNINGS = 3
+_DRAWS = 1000
+
+
+@dataclass(frozen=True)
+class Task:
+    """What a cell is made of.
+
+    Attributes
+    ----------
+    source : Source
+    pairs : int
+        How many of the source, from the first.
+    validation : Source or None
+        What options are chosen on; None where there is nothing to choose.
+    validation_pairs : int
+    entrant : Entrant
+    exposures : int
+    seed : int
+        Of resampling.
+    fingerprint : str
+        Of all that the result depends on: data, model, versions.
+    folder : Path
+        Where the cell's file goes.
+    """
+
+    source: Source
+    pairs: int
+    validation: Source | None
+    validation_pairs: int
+    entrant: Entrant
+    exposures: int
+    seed: int
+    fingerprint: str
+    folder: Path
+
+    @property
+    def target(self) -> Path:
+        """The cell's file; another one for another fingerprint."""
+        words = (self.entrant.label, str(self.exposures), self.fingerprint)
+        digest = hashlib.sha256("\0".join(words).encode()).hexdigest()[:16]
+        return self.folder / f"{self.source.name}-{self.entrant.name}-{self.exposures}-{digest}.npz"
+
+
+@dataclass(frozen=True)
+class Cell:
+    """What came out.
+
+    Attributes
+    ----------
+    setting : Setting
+    figures : list of Figure
+    failures : list of Failure
+    rows : list of int
+        Pairs that have a result.
+    """
+
+    setting: Setting
+    figures: list[Figure]
+    failures: list[Failure]
+    rows: list[int]
+
+
+def run_cell(task: Task, tick: Tick) -> None:
+    """Run a method on all pairs and write the cell's file; `tick` is called after each retrieval."""
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        choice = _choose(task, tick)
+        with open_pairs(task.source) as pairs:
+            run = partial(_run, task.entrant, options=choice.options, setup=pairs.setup)
+            measured, seconds, failures = _measure_pairs(task, pairs, run, tick)
+    where = (task.source.name, task.entrant.label, task.exposures)
+    setting = Setting(
+        *where,
+        options={**dict(task.entrant.options), **choice.options},
+        chosen_on=_chosen_on(task, choice),
+        tried=choice.tried,
+        warnings=list(dict.fromkeys(str(item.message) for item in caught))[:_MOST_WARNINGS],
+    )
+    figures = _figures(where, list(measured.values()), task.seed)
+    if measured:
+        peak = peak_megabytes(task.source, task.entrant, task.exposures, choice.options)
+        figures += _costs(where, list(seconds.values()), peak, task.seed)
+    _save(task, Cell(setting, figures, failures, list(measured)), list(measured.values()))
+
+
+def _run(
+    entrant: Entrant,
+    images: tuple[np.ndarray, np.ndarray],
+    material: str,
+    *,
+    options: Mapping[str, Any],
+    setup: Setup,
+) -> Retrieval:
+    return entrant.run(*images, setup, material, options)
+
+
+# ---- options ----------------------------------------------------------------------------------------
+
+
+def _choose(task: Task, tick: Tick) -> Choice:
+    """The method's options, its best window among them, found on the validation pairs."""
+    if task.validation is None:
+        return Choice({}, {})
+    with open_pairs(task.validation) as pairs, open_dataset(task.validation.path) as dataset:
+        rows = range(min(task.validation_pairs, len(pairs)))
+        largest = max(float(np.abs(dataset.read(name, row)).max()) for name in ("dx", "dy") for row in rows)
+        frame = pairs.setup.detector
+
+        def score(options: Mapping[str, Any]) -> float:
+            return float(np.mean([_error(task, pairs, row, options, tick) for row in rows]))
+
+        return choose_options(task.entrant, largest, min(frame.rows, frame.columns), score)
+
+
+def _error(task: Task, pairs: Pairs, row: int, options: Mapping[str, Any], tick: Tick) -> float:
+    """Mean endpoint error of a pair, px; NaN where the method fails."""
+    pair = pairs[row]
+    images = exposures_of(pair, task.exposures)
+    try:
+        result = task.entrant.run(*images, pairs.setup, pair.scene["material"], options)
+    except MethodUnavailable:
+        raise
+    except FAILURES:
+        return math.nan
+    finally:
+        tick()
+    error = displacement_error(result, true_displacement(pair))
+    return float(np.hypot(error[..., 0], error[..., 1]).mean())
+
+
+def _chosen_on(task: Task, choice: Choice) -> str:
+    if task.validation is None:
+        return ""
+    words = f"{task.validation.name}, {task.validation_pairs} pairs"
+    failed = choice.tried and all(math.isnan(error) for error in choice.tried.values())
+    return f"{words}: the method failed with every window" if failed else words
+
+
+# ---- pairs ------------------------------------------------------------------------------------------
+
+
+def _measure_pairs(
+    task: Task, pairs: Pairs, run: Callable[..., Retrieval], tick: Tick
+) -> tuple[dict[int, Measurement], dict[int, float], list[Failure]]:
+    """Errors and seconds of each pair that the method has a result for, and its failures."""
+    measured: dict[int, Measurement] = {}
+    seconds: dict[int, float] = {}
+    failures: list[Failure] = []
+
+    @contextlib.contextmanager
+    def noting(row: int, what: str = "") -> Iterator[None]:
+        try:
+            yield
+        except MethodUnavailable:
+            raise
+        except FAILURES as error:
+            words = what + (" ".join(str(error).split()) or type(error).__name__)
+            failures.append(Failure(task.source.name, task.entrant.label, task.exposures, row, words))
+
+    for row in range(task.pairs):
+        pair = pairs[row]
+        images = exposures_of(pair, task.exposures)
+        material = pair.scene["material"]
+        with noting(row):
+            if row == 0:  # compiles, loads, traces
+                run(images, material)
+            start = time.perf_counter()
+            result = run(images, material)
+            taken = time.perf_counter() - start
+            found = measure(result, pair, pairs.setup)
+            numbers = found.numbers | special_numbers(result, pair, pairs.setup)
+            measured[row], seconds[row] = replace(found, numbers=numbers), taken
+        if row in measured:
+            still = zero_motion_pairs(images[0], pair.index, pairs.setup.detector.plain)
+            for name, same in still.items():
+                with noting(row, f"{name}: "):
+                    measured[row].tallies[name, "all"] = measure_still(run(same, material))
+        tick()
+    return measured, seconds, failures
+
+
+# ---- figures ----------------------------------------------------------------------------------------
+
+
+def generator(seed: int, *words: object) -> np.random.Generator:
+    """Generator that depends on the seed and some words, such as names, alone."""
+    key = zlib.crc32("\0".join(map(str, words)).encode())
+    return np.random.default_rng(np.random.SeedSequence(seed, spawn_key=(key,)))
+
+
+_Where = tuple[str, str, int]
+
+
+def _figures(where: _Where, measured: list[Measurement], seed: int) -> list[Figure]:
+    """Pooled metrics of all pairs, of each geometry and material, of each class of displacement."""
+    figures: list[Figure] = []
+    if not measured:
+        return figures
+    for group, numbers in members(measured).items():
+        for pixels in ("all", "valid"):
+            tallies = np.stack([measured[number].tallies["all", pixels] for number in numbers])
+            figures += pooled(where, group, pixels, tallies, seed)
+    for group, pixels in dict.fromkeys(key for one in measured for key in one.tallies):
+        if group != "all":
+            have = (one.tallies.get((group, pixels)) for one in measured)
+            tallies = np.stack([one for one in have if one is not None])
+            figures += pooled(where, group, pixels, tallies[tallies.any(axis=1)], seed)
+    for group, metric in dict.fromkeys(key for one in measured for key in one.numbers):
+        values = np.array([one.numbers[group, metric] for one in measured if (group, metric) in one.numbers])
+        values = values[~np.isnan(values)]  # `pairs` says of how many it is
+        interval = mean_interval(values, generator(seed, *where, group, metric))
+        figures.append(Figure(*where, group, "", metric, *interval, len(values)))
+    return figures
+
+
+def pooled(where: _Where, group: str, pixels: str, tallies: np.ndarray, seed: int) -> list[Figure]:
+    """Metrics of the pooled pixels of some pairs, with their intervals; none without pixels."""
+    if not tallies.any():
+        return []
+    intervals = bootstrap(tallies, generator(seed, *where, group, pixels), _DRAWS)
+    return [
+        Figure(*where, group, pixels, name, value, *intervals[name], len(tallies))
+        for name, value in evaluate(tallies.sum(axis=0)).items()
+    ]
+
+
+def _costs(where: _Where, seconds: list[float], peak: float, seed: int) -> list[Figure]:
+    """Median of the seconds with its interval, and the peak of memory."""
+    rng = generator(seed, *where, "seconds")
+    draws = np.median(rng.choice(seconds, (_DRAWS, len(seconds))), axis=1)
+    low, high = np.quantile(draws, [0.025, 0.975]) if len(seconds) > 1 else (math.nan, math.nan)
+    timing = (float(np.median(seconds)), float(low), float(high))
+    return [
+        Figure(*where, "all", "", "seconds", *timing, len(seconds)),
+        Figure(*where, "all", "", "peak_mb", peak, math.nan, math.nan, 1),
+    ]
+
+
+# ---- the file ---------------------------------------------------------------------------------------
+
+
+def _save(task: Task, cell: Cell, measured: list[Measurement]) -> None:
+    part = task.target.with_name(f"{task.target.name}.part")
+    stacks: dict[str, Any] = {
+        pixels: np.stack([one.tallies["all", pixels] for one in measured]) if measured else np.zeros((0, 0))
+        for pixels in ("all", "valid")
+    }
+    with part.open("wb") as file:
+        np.savez_compressed(file, cell=np.array(json.dumps(asdict(cell))), **stacks)
+    part.replace(task.target)
+
+
+def load_cell(path: Path) -> Cell:
+    """Read the cell of a file.
+
+    Raises
+    ------
+    ValueError
+        If the file is damaged; names it.
+    """
+    with _opened(path) as stored:
+        tree = json.loads(str(stored["cell"]))
+    return Cell(
+        Setting(**tree["setting"]),
+        [Figure(**figure) for figure in tree["figures"]],
+        [Failure(**failure) for failure in tree["failures"]],
+        tree["rows"],
+    )
+
+
+def load_tallies(path: Path, pixels: str) -> np.ndarray:
+    """Tallies of the pairs of a cell, (pairs, TALLY_SIZE), in the order of its `rows`."""
+    with _opened(path) as stored:
+        tallies: np.ndarray = stored[pixels]
+    return tallies
+
+
+def _opened(path: Path) -> Any:
+    try:
+        return np.load(path, allow_pickle=False)
+    except (ValueError, EOFError) as error:
+        raise ValueError(f"{path}: damaged: {error}; remove it and --resume") from None

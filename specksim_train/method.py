@@ -1,0 +1,128 @@
+"""The networks among the retrieval methods of specksim: `unet`, found by its entry point.
+
+Nothing heavy is imported until a network is asked for.
+"""
+
+import math
+from functools import lru_cache
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from specksim.retrieval.registry import MethodUnavailable
+from specksim.retrieval.result import Retrieval
+from specksim.setups import Setup, presets
+from specksim_train.loading import load_backend
+
+if TYPE_CHECKING:
+    from specksim_train.inference import Network
+
+_FARTHEST = 0.5
+"""Sum of |ln| of the ratios of energy, distance and pixel up to which a network is taken for a setup."""
+
+
+def unet(
+    reference: np.ndarray,
+    sample: np.ndarray,
+    *,
+    setup: Setup | None = None,
+    model: str | None = None,
+    tile: int | None = None,
+    overlap: int | None = None,
+    subtract_drift: bool = False,
+    integration: str | None = None,
+) -> Retrieval:
+    """Displacement and transmission by a trained network.
+
+    Parameters
+    ----------
+    reference, sample : (H, W) or (K, H, W) array
+        Raw counts.
+    setup : Setup, optional
+        With it the phase is integrated; and without `model` it says which network is meant.
+    model : str, optional
+        A run folder of `specksim-train fit`, a .keras file, or the name of a shipped network. Default: the
+        shipped network of the preset that is nearest to the setup in energy, distance and pixel size.
+    tile, overlap, subtract_drift, integration
+        See `specksim_train.Network.predict`.
+
+    Returns
+    -------
+    Retrieval
+
+    Raises
+    ------
+    MethodUnavailable
+        If Keras is not installed, there is no such model, or no shipped network is near the setup.
+    ValueError, RuntimeError
+        What the network refuses; and if its backend fails, for want of memory perhaps.
+    """
+    try:
+        load_backend()
+    except ModuleNotFoundError as error:
+        raise MethodUnavailable(f"method 'unet' {error}") from None
+    network = _network(model if model is not None else shipped_for(setup))
+    options = {} if tile is None else {"tile": tile}
+    try:
+        return network.predict(
+            reference,
+            sample,
+            setup=setup,
+            overlap=overlap,
+            subtract_drift=subtract_drift,
+            integration=integration,
+            **options,
+        )
+    except Exception as error:
+        if type(error).__module__.startswith(("tensorflow", "jax")):  # they have errors of their own
+            raise RuntimeError(f"{type(error).__name__}: {error}") from error
+        raise
+
+
+@lru_cache(maxsize=4)
+def _network(model: str) -> "Network":
+    """A model, loaded once in a process."""
+    from specksim_train.inference import load
+
+    try:
+        return load(model)
+    except (ValueError, OSError) as error:
+        raise MethodUnavailable(f"method 'unet': {error}") from None
+
+
+def shipped_for(setup: Setup | None) -> str:
+    """Name of the shipped network of the preset nearest to a setup.
+
+    A network belongs to the preset that its name begins with.
+
+    Raises
+    ------
+    MethodUnavailable
+        If there is none, or none near.
+    """
+    from specksim_train.inference import shipped
+
+    distances = {
+        name: _distance(setup, Setup.load(preset))
+        for name in shipped()
+        for preset in presets()
+        if setup is not None and (name == preset or name.startswith(f"{preset}-"))
+    }
+    near = min(distances, key=lambda name: (distances[name], name), default=None)
+    if near is None or distances[near] > _FARTHEST:
+        known = ", ".join(shipped()) or "none yet"
+        raise MethodUnavailable(
+            f"method 'unet': no shipped network (there are: {known}) is for this setup: "
+            "unet:RUN takes a run folder or a .keras file of your own"
+        )
+    return near
+
+
+def _distance(one: Setup, other: Setup) -> float:
+    """How unlike two setups are: sum of |ln| of the ratios of what displacement and speckle depend on."""
+    pairs = (
+        (one.beam.energy_kev, other.beam.energy_kev),
+        (one.effective_distance_m, other.effective_distance_m),
+        (one.object_pixel_m, other.object_pixel_m),
+    )
+    return sum(abs(math.log(first / second)) for first, second in pairs)

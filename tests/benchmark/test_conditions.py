@@ -1,0 +1,51 @@
+"""Conditions that are simulated for a benchmark."""
+
+import pytest
+
+from specksim.benchmark.conditions import CONDITIONS, conditions
+from specksim.setups import Setup
+
+SETUP = Setup().with_values(detector__rows=64, detector__columns=64)
+
+
+def named(family):
+    return {condition.name: condition for condition in conditions((family,), SETUP, 3)}
+
+
+def test_every_condition_is_a_request_of_its_own():
+    every = conditions(("all",), SETUP, 3)
+    assert len({condition.name for condition in every}) == len(every)
+    assert {condition.request.split for condition in every} == {"evaluation"}
+    assert {condition.request.seed for condition in every} == {3}
+    assert [c.name for c in every] == [name for family in CONDITIONS for name in named(family)]
+
+
+def test_one_thing_is_varied_at_a_time():
+    for name, condition in named("photons").items():
+        photons = condition.request.setup.detector.photons_per_pixel
+        assert (condition.value, name) == (photons, f"photons-{photons:g}")
+        assert condition.request.setup.with_values(detector__photons_per_pixel=2000.0) == SETUP
+    assert {c.request.setup.diffuser.sheets for c in named("visibility").values()} == {1, 2, 4, 6}
+    assert {c.measured for c in named("visibility").values()} == {"visibility"}
+    assert {c.measured for c in named("speckle-size").values()} == {"speckle size"}
+    (exposures,) = named("exposures").values()
+    assert (exposures.request.steps, exposures.request.setup) == (20, SETUP)
+    assert [c.request.geometries for c in named("resolution").values()] == [("star",), ("steps",)]
+
+
+def test_robustness():
+    found = named("robustness")
+    assert found["robustness-none"].request.setup == SETUP
+    assert found["robustness-waves"].request.propagation == "waves"
+    assert found["robustness-drift"].request.drift == 1.0
+    assert len(found["robustness-polychromatic"].request.setup.beam.spectrum) == 5
+    assert not found["robustness-camera"].request.setup.detector.plain
+    defocus = found["robustness-defocus"]
+    assert defocus.defocus_px > 0
+    assert defocus.simulated.setup.detector.photons_per_pixel == float("inf")
+    assert defocus.request.setup == SETUP
+
+
+def test_what_is_no_condition():
+    with pytest.raises(ValueError, match=r"must be of exposures, photons, .*, all, got 'noise'"):
+        conditions(("photons", "noise"), SETUP, 0)
