@@ -47,6 +47,7 @@ FAILURES = (ValueError, RuntimeError, ArithmeticError, MemoryError)
 
 _MOST_WARNINGS = 3
 _DRAWS = 1000
+_PERIOD, _NOISE = ("star", "period_90_px"), ("wedge", "noise_px")
 
 
 @dataclass(frozen=True)
@@ -253,12 +254,28 @@ def _figures(where: _Where, measured: list[Measurement], seed: int) -> list[Figu
             have = (one.tallies.get((group, pixels)) for one in measured)
             tallies = np.stack([one for one in have if one is not None])
             figures += pooled(where, group, pixels, tallies[tallies.any(axis=1)], seed)
-    for group, metric in dict.fromkeys(key for one in measured for key in one.numbers):
-        values = np.array([one.numbers[group, metric] for one in measured if (group, metric) in one.numbers])
-        values = values[~np.isnan(values)]  # `pairs` says of how many it is
+    single: dict[tuple[str, str], np.ndarray] = {}
+    for key in dict.fromkeys(key for one in measured for key in one.numbers):
+        values = np.array([one.numbers[key] for one in measured if key in one.numbers])
+        single[key] = values[~np.isnan(values)]  # `pairs` says of how many it is
+    for (group, metric), values in single.items():
         interval = mean_interval(values, generator(seed, *where, group, metric))
         figures.append(Figure(*where, group, "", metric, *interval, len(values)))
+    if {_PERIOD, _NOISE} <= set(single):
+        figures.append(_indicator(where, single[_PERIOD], single[_NOISE], seed))
     return figures
+
+
+def _indicator(where: _Where, period: np.ndarray, noise: np.ndarray, seed: int) -> Figure:
+    """Mean period of the stars times mean noise of the wedges, which are resampled each on their own."""
+    rng = generator(seed, *where, "indicator")
+    value, low, high = math.nan, math.nan, math.nan
+    if len(period) and len(noise):
+        value = float(period.mean() * noise.mean())
+    if min(len(period), len(noise)) > 1 and np.isfinite(value):
+        means = [rng.choice(values, (_DRAWS, len(values))).mean(axis=1) for values in (period, noise)]
+        low, high = map(float, np.quantile(means[0] * means[1], [0.025, 0.975]))
+    return Figure(*where, "star", "", "indicator", value, low, high, min(len(period), len(noise)))
 
 
 def pooled(where: _Where, group: str, pixels: str, tallies: np.ndarray, seed: int) -> list[Figure]:

@@ -174,11 +174,11 @@ def _resolution(setup: Setup, seed: int) -> tuple[Condition, ...]:
             float("nan"),
             "",
             title,
-            _request(setup, seed, material=_STAR_MATERIAL, geometries=(geometry,)),
+            _request(setup, seed, material=_STAR_MATERIAL, geometries=geometries),
         )
-        for name, geometry, title in (
-            ("star", "star", "a sine of growing period"),
-            ("edge", "steps", "edges between slopes"),
+        for name, geometries, title in (
+            ("star", ("star", "wedge"), "a sine of growing period; wedges, which show the noise"),
+            ("edge", ("steps",), "edges between slopes"),
         )
     )
 

@@ -41,7 +41,7 @@ METRICS: dict[str, Metric] = {
     "r2": Metric("", "1 − error² / displacement²: 0 as good as predicting no motion, 1 perfect", False),
     "phase_rmse": Metric("rad", "root-mean-square error of the phase integrated from (dx, dy)"),
     "period_90_px": Metric("px", "shortest period of a sine of which 90 % of the amplitude are recovered"),
-    "noise_px": Metric("px", "standard deviation of what is added to a displacement that hardly varies"),
+    "noise_px": Metric("px", "standard deviation of a displacement that is constant, behind a wedge"),
     "indicator": Metric("px²", "metrological efficiency: period at 90 % times noise"),
     "edge_width_px": Metric("px", "10–90 % width of the response to an edge of the displacement"),
     "diameter_error": Metric("%", "error of the diameter of a fitted sphere or fibre, without sign"),

@@ -15,7 +15,7 @@ RESULTS, REPORT, FIGURES = "results.json", "report.html", "figures"
 _CLASSES = ("|d| = 0", "|d| < 0.1 px", "0.1–1 px", "> 1 px")
 _RESOLUTION_COLUMNS = (
     ("star", "period_90_px", "period at 90 %"),
-    ("star", "noise_px", "noise"),
+    ("wedge", "noise_px", "noise"),
     ("star", "indicator", "indicator"),
     ("edge", "edge_width_px", "edge width"),
 )
@@ -38,7 +38,7 @@ def write_report(folder: Path) -> str:
     Returns
     -------
     str
-        The main table as Markdown.
+        The main tables as Markdown.
 
     Raises
     ------
@@ -54,6 +54,14 @@ def write_report(folder: Path) -> str:
     part.write_text(text, encoding="utf-8")
     part.replace(folder / REPORT)
     return _markdown(view)
+
+
+_RESOLUTION = (
+    "The shortest period of a sine of constant amplitude of which 90 % are recovered, the noise of a "
+    "displacement that is the same everywhere, their product (the metrological efficiency indicator of "
+    "the DIC Challenge 2.0), and the 10–90 % width of the response to an edge. Less is better."
+)
+_ROBUSTNESS = "Mean endpoint error on data unlike those that the networks were trained on."
 
 
 class _Gallery:
@@ -183,12 +191,7 @@ def _curves(view: View, gallery: _Gallery, plain: list[dict[str, Any]]) -> str:
 
 
 def _resolution(view: View) -> str:
-    caption = (
-        "The shortest period of a sine of constant amplitude of which 90 % are recovered, the noise of a "
-        "displacement that is the same everywhere, their product (the metrological efficiency indicator of "
-        "the DIC Challenge 2.0), and the 10–90 % width of the response to an edge. Less is better."
-    )
-    return _shown(tables.metric_table(view, view.raw["data"], _RESOLUTION_COLUMNS, caption))
+    return _shown(tables.metric_table(view, view.raw["data"], _RESOLUTION_COLUMNS, _RESOLUTION))
 
 
 def _bodies(view: View) -> str:
@@ -201,13 +204,12 @@ def _bodies(view: View) -> str:
 
 def _robustness(view: View, gallery: _Gallery) -> str:
     entries = view.robustness()
-    caption = "Mean endpoint error on data unlike those that the networks were trained on."
-    table = tables.condition_table(view, entries, caption)
+    table = tables.condition_table(view, entries, _ROBUSTNESS)
     if table is None:
         return ""
     picture = pictures.by_category(
         view, "robustness", [(entry["title"], entry["name"], "all") for entry in entries],
-        f"{caption} Valid pixels; lines: 95 % of bootstraps over the pairs.",
+        f"{_ROBUSTNESS} Valid pixels; lines: 95 % of bootstraps over the pairs.",
     )  # fmt: skip
     whole = [
         page.details(f"All figures: {entry['title']}", _shown(tables.main_table(view, entry)))
@@ -280,10 +282,16 @@ def _origin(view: View) -> str:
 
 
 def _markdown(view: View) -> str:
-    """The main table of each data set, for a terminal."""
-    parts = []
-    for entry in view.plain_sets():
-        table = tables.main_table(view, entry)
-        if table is not None:
-            parts.append(f"**{page.markdown_text(table.caption)}**\n\n{page.table_markdown(table)}\n")
-    return "\n".join(parts)
+    """The main table of each data set, those of curves, robustness and resolution, for a terminal."""
+    found = [tables.main_table(view, entry) for entry in view.plain_sets()]
+    found += [
+        tables.condition_table(view, entries, f"Mean endpoint error against {axis}.", axis)
+        for axis, entries in view.curves().items()
+    ]
+    found.append(tables.condition_table(view, view.robustness(), _ROBUSTNESS))
+    found.append(tables.metric_table(view, view.raw["data"], _RESOLUTION_COLUMNS, _RESOLUTION))
+    return "\n".join(
+        f"**{page.markdown_text(table.caption)}**\n\n{page.table_markdown(table)}\n"
+        for table in found
+        if table is not None
+    )

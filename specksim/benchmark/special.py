@@ -2,11 +2,15 @@
 
 import math
 
+import numpy as np
+
 from specksim.benchmark.bodies import errors, fit_bodies, fits, rough_guess
-from specksim.benchmark.resolution import edge_width_px, star_response
+from specksim.benchmark.resolution import edge_width_px, noise_level, star_response
 from specksim.forward import SpecklePair
 from specksim.retrieval import Retrieval
 from specksim.setups import Setup
+
+_BORDER_PX = 8  # methods with windows are blind there
 
 Numbers = dict[tuple[str, str], float]
 """By group, which is the object's, and metric."""
@@ -15,23 +19,25 @@ Numbers = dict[tuple[str, str], float]
 def special_numbers(result: Retrieval, pair: SpecklePair, setup: Setup) -> Numbers:
     """Metrics that a pair of some geometry has, one number each; NaN where the result gives none.
 
-    A `star` has the period at which 90 % of its amplitude are recovered, the noise, and their product; a
-    staircase (`steps`) the width of the response to an edge; spheres and fibres that show enough of
-    themselves the errors of diameter and δ of a fit.
+    A `star` has the period at which 90 % of its amplitude are recovered, a `wedge`, whose displacement is
+    constant, the noise; a staircase (`steps`) the width of the response to an edge; spheres and fibres that
+    show enough of themselves the errors of diameter and δ of a fit.
     """
     find = _SPECIAL.get(pair.scene["geometry"])
     return {} if find is None or "drift" in pair.scene else find(result, pair, setup)
 
 
 def _star(result: Retrieval, pair: SpecklePair, setup: Setup) -> Numbers:
-    names = ("period_90_px", "noise_px", "indicator")
     try:
-        found = star_response(result.dx, result.dy, pair.dx, pair.dy, pair.scene, setup)
+        found = star_response(result.dx, result.dy, pair.dx, pair.dy, pair.scene, setup).period_90_px
     except ValueError:  # a frame too small for two periods
-        values = (math.nan,) * 3
-    else:
-        values = (found.period_90_px, found.noise_px, found.indicator)
-    return {("star", name): value for name, value in zip(names, values, strict=True)}
+        found = math.nan
+    return {("star", "period_90_px"): found}
+
+
+def _wedge(result: Retrieval, pair: SpecklePair, setup: Setup) -> Numbers:
+    inside = np.s_[_BORDER_PX:-_BORDER_PX, _BORDER_PX:-_BORDER_PX]
+    return {("wedge", "noise_px"): noise_level(result.dx[inside], result.dy[inside])}
 
 
 def _steps(result: Retrieval, pair: SpecklePair, setup: Setup) -> Numbers:
@@ -53,4 +59,4 @@ def _body(result: Retrieval, pair: SpecklePair, setup: Setup) -> Numbers:
     return {(pair.scene["geometry"], name): value for name, value in found.items()}
 
 
-_SPECIAL = {"star": _star, "steps": _steps, "sphere": _body, "fiber": _body}
+_SPECIAL = {"star": _star, "wedge": _wedge, "steps": _steps, "sphere": _body, "fiber": _body}

@@ -106,7 +106,8 @@ def _special(made: _Made) -> None:
             period, noise = 40.0 - 6 * order, 0.004 + 0.001 * order
             star = {"period_90_px": period, "noise_px": noise, "indicator": period * noise}
             for metric, value in star.items():
-                made.add("star", method, exposures, metric, value if order else None, group="star")
+                group = "wedge" if metric == "noise_px" else "star"
+                made.add("star", method, exposures, metric, value if order else None, group=group)
             made.add("edge", method, exposures, "edge_width_px", 8.0 - order, group="edge")
             for group in ("sphere", "fiber"):
                 made.add("spheres", method, exposures, "diameter_error", 1.2 + order, group=group)

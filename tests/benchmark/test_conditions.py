@@ -30,7 +30,10 @@ def test_one_thing_is_varied_at_a_time():
     assert {c.measured for c in named("speckle-size").values()} == {"speckle size"}
     (exposures,) = named("exposures").values()
     assert (exposures.request.steps, exposures.request.setup) == (20, SETUP)
-    assert [c.request.geometries for c in named("resolution").values()] == [("star",), ("steps",)]
+    assert [c.request.geometries for c in named("resolution").values()] == [
+        ("star", "wedge"),
+        ("steps",),
+    ]
 
 
 def test_robustness():

@@ -250,7 +250,7 @@ def test_conditions_are_simulated_and_measured(known, tmp_path):
         ("still",),
         exposures=(1,),
         conditions=("speckle-size", "resolution"),
-        pairs=1,
+        pairs=2,
         setup=SETUP.to_toml(),
     )
     results = run_benchmark(question, tmp_path)
@@ -260,10 +260,10 @@ def test_conditions_are_simulated_and_measured(known, tmp_path):
         "resolution-star",
         "resolution-edge",
     ]
-    special = {(f.group, f.metric) for f in results.figures if f.group in ("star", "edge")}
+    special = {(f.group, f.metric) for f in results.figures if f.group in ("star", "wedge", "edge")}
     assert special == {
         ("star", "period_90_px"),
-        ("star", "noise_px"),
+        ("wedge", "noise_px"),
         ("star", "indicator"),
         ("edge", "edge_width_px"),
     }
