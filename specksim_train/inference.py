@@ -11,7 +11,7 @@ import numpy as np
 
 from specksim.assessment import visibility
 from specksim.retrieval import Retrieval, integrate_phase
-from specksim.retrieval.alignment import compare, find_drift, flux_ratio, shift_back
+from specksim.retrieval.alignment import BORDER_PX, compare, find_drift, flux_ratio, shift_back
 from specksim.retrieval.inputs import FEWEST_COUNTS, as_exposures
 from specksim.setups import Setup
 from specksim_train import packed
@@ -235,10 +235,12 @@ class Network:
         messages = unlike_training(self.domain, reference, shift[quality > _TRUSTED_QUALITY])
         if not drift.found:
             messages.append("reference and sample share no pattern that could be matched as a whole")
-        if np.median(quality) < _LEAST_QUALITY:
-            messages.append(
-                f"the result does not explain the sample: median correlation {np.median(quality):.2f}"
-            )
+        inside = tuple(
+            slice(BORDER_PX, -BORDER_PX if size > 2 * BORDER_PX else None) for size in quality.shape
+        )
+        correlation = float(np.median(quality[inside]))
+        if correlation < _LEAST_QUALITY:
+            messages.append(f"the result does not explain the sample: median correlation {correlation:.2f}")
         parameters = {
             "model": self.name,
             "drift_dx_px": float(np.median(dx)),

@@ -81,7 +81,7 @@ def fit(
     run = Path(out)
     if bool(train) == (simulate is not None):
         raise ValueError("give either training files or simulate, not both and not neither")
-    if (run / runs.CONFIG).exists() and not resume and host.index == 0:
+    if (run / runs.CHECKPOINT).exists() and not resume and host.index == 0:
         raise FileExistsError(f"{run} holds a run; --resume goes on with it, or choose another --out")
     if resume and not (run / runs.CONFIG).exists():
         raise ValueError(f"{run} holds no run to resume")

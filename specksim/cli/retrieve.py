@@ -85,7 +85,7 @@ def retrieve(
 
         with open_dataset(sources[0]) as dataset:
             setup: Setup | None = dataset.request.setup
-            numbers = list(rows) or list(range(len(dataset)))
+            numbers = [row % len(dataset) for row in rows] or list(range(len(dataset)))
             results = _run(method, _dataset_pairs(dataset, rows, method, material), setup, region, options)
             write_retrieval(target, _reported(results, lines, figure, numbers), setup, overwrite=overwrite)
     else:

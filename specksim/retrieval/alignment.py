@@ -12,7 +12,7 @@ _LEAST_SIGNIFICANCE = 8.0  # in standard deviations of the correlation of unrela
 _SOFTENING = 0.01  # of the mean: frequencies where neither image holds anything but rounding errors
 _FLUX_BLOCK_PX = 32
 _WINDOW_PX = 9
-_BORDER_PX = 8
+BORDER_PX = 8
 
 
 @dataclass(frozen=True)
@@ -110,7 +110,7 @@ def compare(
     """
     pulled = _pulled(sample, dx, dy)
     quality = _correlation([(reference, pulled)])
-    quality[_left_frame(dx, dy, _BORDER_PX)] = 0.0
+    quality[_left_frame(dx, dy, BORDER_PX)] = 0.0
     pulled *= area_ratio(dx, dy)
     sent, received = (_box_mean(image) for image in (reference, pulled))
     transmission = np.divide(received, sent, out=np.zeros_like(sent), where=sent > 0)
@@ -122,7 +122,7 @@ def agreement(
     sample: np.ndarray,
     dx: np.ndarray,
     dy: np.ndarray,
-    border_px: int = _BORDER_PX,
+    border_px: int = BORDER_PX,
 ) -> np.ndarray:
     """How well a displacement explains the sample: the quality of a `Retrieval`.
 

@@ -166,6 +166,11 @@ def test_warning_outside_of_the_training(windowed, change, message):
     assert re.search(message, found)
 
 
+def test_a_small_frame_is_judged_by_its_inside(windowed):
+    small = speckle((40, 44))
+    assert predict_within(windowed, {}, small, moved(small, 0.2, 0.1)) == []
+
+
 def test_warning_for_unrelated_images(windowed):
     messages = predict_within(windowed, {}, speckle(seed=1), speckle(seed=2))
     assert any("share no pattern" in message for message in messages)

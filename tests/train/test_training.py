@@ -137,6 +137,14 @@ def test_a_run_is_not_overwritten_nor_resumed_with_something_else(undisturbed, t
         fit([tiny["training"]], tmp_path / "none", settings=SMALL, resume=True)
 
 
+def test_a_run_stopped_before_its_first_epoch_is_no_run_yet(undisturbed, tiny, tmp_path):
+    run = tmp_path / "run"
+    run.mkdir()
+    (run / runs.CONFIG).write_text((undisturbed / runs.CONFIG).read_text())
+    fit([tiny["training"]], run, settings=replace(SMALL, epochs=1))
+    assert len(runs.load_checkpoint(run).history) == 1
+
+
 def test_a_new_run_may_start_from_the_weights_of_another(undisturbed, tiny, tmp_path):
     one = replace(SMALL, epochs=1, learning_rate=1e-12)
     fit([tiny["training"]], tmp_path / "run", settings=one, from_model=undisturbed)
