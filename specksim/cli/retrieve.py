@@ -71,7 +71,7 @@ def retrieve(
         return
     if len(sources) not in (1, 2):
         raise click.UsageError(f"give a data set, or a reference and a sample, got {len(sources)} files")
-    _refuse_what_does_not_fit(len(sources), setup_source, assignments, dark, flat, rows)
+    _refuse_what_does_not_fit(sources, setup_source, assignments, dark, flat, rows)
     from specksim.retrieval import write_retrieval
 
     region = _parse_region(roi)
@@ -98,7 +98,7 @@ def retrieve(
 
 
 def _refuse_what_does_not_fit(
-    files: int,
+    sources: tuple[str, ...],
     setup_source: str | None,
     assignments: tuple[str, ...],
     dark: str | None,
@@ -106,7 +106,11 @@ def _refuse_what_does_not_fit(
     rows: tuple[int, ...],
 ) -> None:
     given = {"--setup": setup_source, "--set": assignments, "--dark": dark, "--flat": flat}
-    if files == 1:
+    if len(sources) == 1:
+        if not sources[0].endswith((".h5", ".hdf5", ".nxs")):
+            raise click.UsageError(
+                f"{sources[0]} is no data set: give the file of a reference, and that of a sample"
+            )
         for name, value in given.items():
             if value:
                 raise click.UsageError(f"{name} goes with two files of images; a data set has its own")

@@ -149,7 +149,7 @@ def test_the_list_of_methods(cli):
         (("ref.tif", "sample.tif", "--option", "windows=5"), "method 'umpa' has no option 'windows'"),
         (("ref.tif", "sample.tif", "--roi", "50:60,:"), "--roi leaves nothing of a frame of (48, 60)"),
         (("ref.tif", "sample.tif", "--setup", "nosuch"), "unknown setup 'nosuch'"),
-        (("ref.tif",), "ref.tif"),
+        (("pairs.h5",), "pairs.h5: No such file"),
     ],
 )
 def test_errors_are_one_line_and_leave_nothing(files, cli, arguments, message):
@@ -167,6 +167,7 @@ def test_errors_are_one_line_and_leave_nothing(files, cli, arguments, message):
     [
         ((), "give a data set, or a reference and a sample, got 0 files"),
         (("a", "b", "c"), "got 3 files"),
+        (("ref.tif",), "ref.tif is no data set: give the file of a reference, and that of a sample"),
         (("pairs.h5", "--setup", "imbl-28kev"), "--setup goes with two files of images"),
         (("pairs.h5", "--flat", "f.tif"), "--flat goes with two files of images"),
         (("ref.tif", "sample.tif", "--pair", "0"), "--pair goes with a data set"),
