@@ -18,9 +18,11 @@ from specksim.benchmark.metrics import evaluate as metrics_of
 from specksim.benchmark.pairs import (
     ZERO_MOTION,
     Measurement,
+    Source,
     measure,
     measure_still,
     members,
+    open_pairs,
     zero_motion_pairs,
 )
 from specksim.dataset import open_dataset
@@ -85,15 +87,15 @@ def evaluate(
     still: dict[str, list[np.ndarray]] = {name: [] for name in ZERO_MOTION}
     with open_dataset(path) as dataset:
         count = min(n or len(dataset), len(dataset))
-        setup = dataset.request.setup
+        content = dataset.provenance()["content_hash"]
+    with open_pairs(Source(Path(path).stem, Path(path), count, content)) as pairs:
         for row in range(count):
-            pair = dataset[row]
-            moving.append(measure(predict(pair.reference[0], pair.sample[0]), pair, setup))
-            made = zero_motion_pairs(pair.reference[0], row, setup.detector.plain)
+            pair = pairs[row]
+            moving.append(measure(predict(pair.reference[0], pair.sample[0]), pair, pairs.setup))
+            made = zero_motion_pairs(pair.reference[0], pair.index, pairs.setup.detector.plain)
             for name, images in made.items():
                 still[name].append(measure_still(predict(*images)))
             progress(1)
-        content = dataset.provenance()["content_hash"]
     return {
         "data": {"path": str(path), "content_hash": content, "pairs": count},
         "columns": COLUMNS,
@@ -117,7 +119,7 @@ def summarise(pairs: Sequence[Measurement]) -> list[dict[str, Any]]:
 
 
 def _row(name: str, which: str, tallies: Sequence[np.ndarray], phases: Sequence[float]) -> dict[str, Any]:
-    phase = float(np.sqrt(np.mean(np.square(phases)))) if phases else math.nan
+    phase = float(np.mean(phases)) if phases else math.nan
     measured = metrics_of(np.sum(tallies, axis=0))
     return {"group": name, "pixels": which, "pairs": len(tallies), **measured, "phase_rmse": phase}
 

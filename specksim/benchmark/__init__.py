@@ -1,1 +1,1 @@
-"""The published data set, and what is measured on it."""
+"""The published data set, and methods compared on data with known truth."""

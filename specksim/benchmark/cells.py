@@ -10,9 +10,8 @@ import math
 import time
 import warnings
 import zlib
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, replace
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -39,7 +38,6 @@ from specksim.benchmark.special import special_numbers
 from specksim.dataset import open_dataset
 from specksim.retrieval import Retrieval
 from specksim.retrieval.registry import MethodUnavailable
-from specksim.setups import Setup
 from specksim.workers import Tick
 
 FAILURES = (ValueError, RuntimeError, ArithmeticError, MemoryError)
@@ -57,11 +55,8 @@ class Task:
     Attributes
     ----------
     source : Source
-    pairs : int
-        How many of the source, from the first.
     validation : Source or None
         What options are chosen on; None where there is nothing to choose.
-    validation_pairs : int
     entrant : Entrant
     exposures : int
     seed : int
@@ -73,9 +68,7 @@ class Task:
     """
 
     source: Source
-    pairs: int
     validation: Source | None
-    validation_pairs: int
     entrant: Entrant
     exposures: int
     seed: int
@@ -115,8 +108,7 @@ def run_cell(task: Task, tick: Tick) -> None:
         warnings.simplefilter("always")
         choice = _choose(task, tick)
         with open_pairs(task.source) as pairs:
-            run = partial(_run, task.entrant, options=choice.options, setup=pairs.setup)
-            measured, seconds, failures = _measure_pairs(task, pairs, run, tick)
+            measured, seconds, failures = _measure_pairs(task, pairs, choice.options, tick)
     where = (task.source.name, task.entrant.label, task.exposures)
     setting = Setting(
         *where,
@@ -132,17 +124,6 @@ def run_cell(task: Task, tick: Tick) -> None:
     _save(task, Cell(setting, figures, failures, list(measured)), list(measured.values()))
 
 
-def _run(
-    entrant: Entrant,
-    images: tuple[np.ndarray, np.ndarray],
-    material: str,
-    *,
-    options: Mapping[str, Any],
-    setup: Setup,
-) -> Retrieval:
-    return entrant.run(*images, setup, material, options)
-
-
 # ---- options ----------------------------------------------------------------------------------------
 
 
@@ -151,7 +132,7 @@ def _choose(task: Task, tick: Tick) -> Choice:
     if task.validation is None:
         return Choice({}, {})
     with open_pairs(task.validation) as pairs, open_dataset(task.validation.path) as dataset:
-        rows = range(min(task.validation_pairs, len(pairs)))
+        rows = range(len(pairs))
         largest = max(float(np.abs(dataset.read(name, row)).max()) for name in ("dx", "dy") for row in rows)
         frame = pairs.setup.detector
 
@@ -180,7 +161,7 @@ def _error(task: Task, pairs: Pairs, row: int, options: Mapping[str, Any], tick:
 def _chosen_on(task: Task, choice: Choice) -> str:
     if task.validation is None:
         return ""
-    words = f"{task.validation.name}, {task.validation_pairs} pairs"
+    words = f"{task.validation.name}, {task.validation.pairs} pairs"
     failed = choice.tried and all(math.isnan(error) for error in choice.tried.values())
     return f"{words}: the method failed with every window" if failed else words
 
@@ -189,12 +170,15 @@ def _chosen_on(task: Task, choice: Choice) -> str:
 
 
 def _measure_pairs(
-    task: Task, pairs: Pairs, run: Callable[..., Retrieval], tick: Tick
+    task: Task, pairs: Pairs, options: Mapping[str, Any], tick: Tick
 ) -> tuple[dict[int, Measurement], dict[int, float], list[Failure]]:
     """Errors and seconds of each pair that the method has a result for, and its failures."""
     measured: dict[int, Measurement] = {}
     seconds: dict[int, float] = {}
     failures: list[Failure] = []
+
+    def run(images: tuple[np.ndarray, np.ndarray], material: str) -> Retrieval:
+        return task.entrant.run(*images, pairs.setup, material, options)
 
     @contextlib.contextmanager
     def noting(row: int, what: str = "") -> Iterator[None]:
@@ -206,7 +190,7 @@ def _measure_pairs(
             words = what + (" ".join(str(error).split()) or type(error).__name__)
             failures.append(Failure(task.source.name, task.entrant.label, task.exposures, row, words))
 
-    for row in range(task.pairs):
+    for row in range(len(pairs)):
         pair = pairs[row]
         images = exposures_of(pair, task.exposures)
         material = pair.scene["material"]

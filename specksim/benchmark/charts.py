@@ -99,9 +99,7 @@ def curves(
     return figure
 
 
-def headline(
-    umpa: Series, levels: Sequence[tuple[Series, float]], y_label: str, bound_label: str = ""
-) -> Figure:
+def headline(umpa: Series, levels: Sequence[tuple[Series, float]], y_label: str) -> Figure:
     """Error of one pair through networks, as lines across, against UMPA's over its number of exposures.
 
     Parameters
@@ -110,8 +108,6 @@ def headline(
     levels : sequence of (Series, float)
         A series of one point each, and the number of exposures at which UMPA's curve reaches it.
     y_label : str
-    bound_label : str
-        Unused where empty.
     """
     with mpl.rc_context(_RC):
         figure = Figure(figsize=(_WIDTH_IN, 4.2 + _legend_in(len(levels) + 1)), layout="constrained")

@@ -38,15 +38,13 @@ class Condition:
     axis : str
         What is varied; the conditions of an axis make a curve, but for "robustness" and "resolution".
     value : float
-        Place on the axis; NaN where it is `measured`.
+        Place on the axis; NaN for "visibility" and "speckle size", which are measured on the references once
+        they are simulated: standard deviation over mean, and FWHM of the autocorrelation.
     unit : str
     title : str
         In words.
     request : Request
         Of the split "evaluation".
-    measured : {"", "visibility", "speckle size"}
-        The value is measured on the references, once they are simulated: standard deviation over mean, and
-        FWHM of the autocorrelation.
     defocus_px : float
         Blur of the sample images alone, see `specksim.benchmark.pairs.Source`.
     """
@@ -57,7 +55,6 @@ class Condition:
     unit: str
     title: str
     request: Request
-    measured: str = ""
     defocus_px: float = 0.0
 
     @property
@@ -139,7 +136,6 @@ def _visibility(setup: Setup, seed: int) -> tuple[Condition, ...]:
             "",
             f"{sheets} sheet{'s' if sheets > 1 else ''} of coverage {coverage:g}",
             _request(setup.with_values(diffuser__sheets=sheets, diffuser__coverage=coverage), seed),
-            measured="visibility",
         )
         for sheets, coverage in _SHEETS
     )
@@ -160,7 +156,6 @@ def _speckle_size(setup: Setup, seed: int) -> tuple[Condition, ...]:
             "px",
             title,
             _request(setup.with_values(**values), seed),
-            measured="speckle size",
         )
         for name, title, values in changes
     )

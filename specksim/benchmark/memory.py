@@ -12,6 +12,7 @@ import subprocess
 import sys
 import warnings
 from collections.abc import Mapping
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -25,10 +26,7 @@ def peak_megabytes(source: Source, entrant: Entrant, exposures: int, options: Ma
     NaN if the process fails.
     """
     job = {
-        "name": source.name,
-        "path": os.fspath(source.path),
-        "defocus_px": source.defocus_px,
-        "photons_per_pixel": source.photons_per_pixel,
+        "source": {**asdict(source), "path": str(source.path)},
         "label": entrant.label,
         "exposures": exposures,
         "options": dict(options),
@@ -47,7 +45,7 @@ def peak_megabytes(source: Source, entrant: Entrant, exposures: int, options: Ma
 def _main() -> None:
     job = json.load(sys.stdin)
     entrant = Entrant.parse(job["label"])
-    source = Source(job["name"], Path(job["path"]), job["defocus_px"], job["photons_per_pixel"])
+    source = Source(**{**job["source"], "path": Path(job["source"]["path"])})
     with open_pairs(source) as pairs, warnings.catch_warnings():
         warnings.simplefilter("ignore")
         pair = pairs[0]

@@ -51,13 +51,8 @@ METRICS: dict[str, Metric] = {
 }
 """Every metric of the benchmark, in the order of a report."""
 
-DISPLACEMENT_CLASSES: dict[str, tuple[float, float]] = {
-    "0": (0.0, 0.0),
-    "< 0.1": (0.0, 0.1),
-    "0.1–1": (0.1, 1.0),
-    "> 1": (1.0, math.inf),
-}
-"""Lowest and highest |d|, px, of each class; see `displacement_classes`."""
+DISPLACEMENT_CLASSES = ("|d| = 0", "|d| < 0.1 px", "0.1–1 px", "> 1 px")
+"""As `displacement_classes` parts the pixels."""
 
 LEAST_PAIRS_TO_DIFFER = 6
 """With fewer, one method wins every pair by chance in more than 5 % of cases (2/2⁵ = 6 %)."""

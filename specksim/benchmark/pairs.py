@@ -12,15 +12,13 @@ import numpy as np
 from scipy import ndimage
 
 from specksim import detector
-from specksim.benchmark.metrics import DISPLACEMENT_CLASSES, displacement_classes, tally
+from specksim.benchmark.metrics import displacement_classes, tally
 from specksim.dataset import open_dataset
 from specksim.forward import SpecklePair
 from specksim.retrieval import Retrieval, integrate_phase
 from specksim.setups import Setup
 
 ZERO_MOTION = ("zero motion, identical", "zero motion, two exposures")
-CLASSES = {name: f"|d| = {name}" if name == "0" else f"{name} px" for name in DISPLACEMENT_CLASSES}
-CLASSES["< 0.1"] = "|d| < 0.1 px"
 
 _Images = tuple[np.ndarray, np.ndarray]
 
@@ -34,6 +32,10 @@ class Source:
     name : str
     path : Path
         A data set of `specksim generate`.
+    pairs : int
+        How many of them, from the first.
+    content_hash : str
+        Of the data set.
     defocus_px : float
         Gaussian blur (sigma) of the sample images alone, as if the focus had moved between the exposures,
         detector pixels. Only of data without noise, which is drawn after the blur.
@@ -43,6 +45,8 @@ class Source:
 
     name: str
     path: Path
+    pairs: int
+    content_hash: str
     defocus_px: float = 0.0
     photons_per_pixel: float = 0.0
 
@@ -68,7 +72,7 @@ class Pairs:
     _pairs: Sequence[SpecklePair]
 
     def __len__(self) -> int:
-        return len(self._pairs)
+        return self._source.pairs
 
     def __getitem__(self, row: int) -> SpecklePair:
         """A pair, its images in photons."""
@@ -172,8 +176,7 @@ def measure(result: Retrieval, pair: SpecklePair, setup: Setup) -> Measurement:
     truth = true_displacement(pair)
     error = displacement_error(result, truth)
     valid = pair.valid > 0
-    groups = {"all": np.ones_like(valid)}
-    groups |= {CLASSES[name]: where for name, where in displacement_classes(truth).items()}
+    groups = {"all": np.ones_like(valid), **displacement_classes(truth)}
     tallies = {
         (group, pixels): tally(error, truth, where & valid if pixels == "valid" else where)
         for group, where in groups.items()

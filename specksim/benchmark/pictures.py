@@ -103,14 +103,14 @@ def headline(view: View, data: dict[str, Any]) -> Picture | None:
     line = _over_exposures(view, data["name"], rows, "UMPA")
     levels = []
     for finding in found:
-        label = view.label(finding.method)
+        label = finding.method
         met = "1 or less" if finding.exposures <= 1 else f"{finding.exposures:.1f}"
         if finding.exposures == math.inf:
             met = f"more than {finding.most}"
         words = f"{charts.short(label, 30)}, 1 pair: UMPA needs {met}"
         one = _series(view, finding.method, words, [1.0], [finding.level])
         levels.append((one, finding.exposures))
-    words = ". ".join(finding.words(view.label(finding.method)) for finding in found)
+    words = ". ".join(finding.words(finding.method) for finding in found)
     return Picture(
         _file_name("headline", data["name"]),
         charts.headline(line, levels, _ERROR),
@@ -128,7 +128,7 @@ def exposures(view: View, data: dict[str, Any]) -> Picture | None:
     for method in view.methods:
         own = [row for row in rows if row.method == method]
         if len(_points(view, data["name"], own)) > 1:
-            series.append(_over_exposures(view, data["name"], own, view.label(method)))
+            series.append(_over_exposures(view, data["name"], own, method))
     if not series:
         return None
     counts = sorted({row.exposures for row in rows})
@@ -146,10 +146,7 @@ def exposures(view: View, data: dict[str, Any]) -> Picture | None:
 
 def along_axis(view: View, axis: str, data: Sequence[dict[str, Any]]) -> Picture | None:
     """Error against a property of the data."""
-    rows = sorted(
-        {row for entry in data for row in view.rows(entry["name"])},
-        key=lambda row: (view.methods.index(row.method), row.exposures),
-    )
+    rows = view.rows(*(entry["name"] for entry in data))
     series = []
     for row in rows:
         found = [(float(e["value"]), view.number(e["name"], row, "epe_mean")) for e in data]
@@ -184,10 +181,7 @@ def by_category(
         for words, data, group in categories
         if any(view.number(data, row, "epe_mean", VALID, group).value > 0 for row in view.rows(data))
     ]
-    rows = sorted(
-        {row for _, data, _ in categories for row in view.rows(data)},
-        key=lambda row: (view.methods.index(row.method), row.exposures),
-    )
+    rows = view.rows(*(data for _, data, _ in categories))
     series = []
     for method in view.methods:
         counts = sorted({row.exposures for row in rows if row.method == method})

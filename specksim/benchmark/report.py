@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from specksim.benchmark import charts, page, pictures, tables
+from specksim.benchmark.metrics import DISPLACEMENT_CLASSES
 from specksim.benchmark.page import Section
 from specksim.benchmark.pictures import Picture
 from specksim.benchmark.tables import Table
@@ -12,7 +13,6 @@ from specksim.benchmark.view import View, read_view
 
 RESULTS, REPORT, FIGURES = "results.json", "report.html", "figures"
 
-_CLASSES = ("|d| = 0", "|d| < 0.1 px", "0.1–1 px", "> 1 px")
 _RESOLUTION_COLUMNS = (
     ("star", "period_90_px", "period at 90 %"),
     ("wedge", "noise_px", "noise"),
@@ -101,7 +101,7 @@ def _sections(view: View, gallery: _Gallery) -> Iterator[Section]:
 
 
 def _title(view: View) -> str:
-    return f"specksim benchmark: {', '.join(view.label(method) for method in view.methods)}"
+    return f"specksim benchmark: {', '.join(method for method in view.methods)}"
 
 
 def _introduction(view: View) -> str:
@@ -114,7 +114,7 @@ def _introduction(view: View) -> str:
         "a bootstrap over pairs."
     )
     methods = [
-        (f"{view.label(entry['label'])}", entry["summary"])
+        (f"{entry['label']}", entry["summary"])
         for entry in raw["methods"]
         if entry["label"] in view.methods or entry["name"] in view.methods
     ]
@@ -129,7 +129,7 @@ def _headline(view: View, gallery: _Gallery, plain: list[dict[str, Any]]) -> str
     for entry in plain:
         _, found = pictures.findings(view, entry["name"])
         for finding in found:
-            sentence = f"{tables.capital(entry['title'])}: {finding.words(view.label(finding.method))}."
+            sentence = f"{tables.capital(entry['title'])}: {finding.words(finding.method)}."
             lines.append(f'<p class="finding">{page.escaped(sentence)}</p>')
     return "\n".join(lines) + gallery.hang(*(pictures.headline(view, entry) for entry in plain))
 
@@ -156,7 +156,7 @@ def _groups(view: View, gallery: _Gallery, plain: list[dict[str, Any]]) -> str:
     for entry in plain:
         name = entry["name"]
         present = view.groups(name)
-        classes = [group for group in _CLASSES if group in present]
+        classes = [group for group in DISPLACEMENT_CLASSES if group in present]
         if classes:
             caption = (
                 f"{tables.capital(entry['title'])}: error by the true displacement of the pixel. "
@@ -257,14 +257,14 @@ def _origin(view: View) -> str:
     )
     options = [
         (
-            f"options of {view.label(entry['label'])}",
+            f"options of {entry['label']}",
             ", ".join(f"{k} {v}" for k, v in entry["options"].items()),
         )
         for entry in raw["methods"]
         if entry["options"]
     ]
     models = [
-        (f"SHA-256 of {view.label(entry['label'])}", entry["model_sha256"])
+        (f"SHA-256 of {entry['label']}", entry["model_sha256"])
         for entry in raw["methods"]
         if entry.get("model_sha256")
     ]

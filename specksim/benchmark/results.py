@@ -124,7 +124,7 @@ class Results:
     command : str
         As it was called.
     arguments : dict
-        The same, as it takes to call it again; see `specksim.benchmark.runner.Benchmark`.
+        The same, as it takes to call it again; see `specksim.benchmark.arguments.Benchmark`.
     seed : int
     methods, data, settings, figures, comparisons, failures : list
     complete : bool

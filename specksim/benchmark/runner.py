@@ -10,6 +10,7 @@ import json
 import os
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 from specksim.benchmark.arguments import Benchmark
 from specksim.benchmark.cells import Task, run_cell
@@ -17,6 +18,7 @@ from specksim.benchmark.collecting import collect, model_hash
 from specksim.benchmark.conditions import Condition, conditions
 from specksim.benchmark.machine import versions
 from specksim.benchmark.methods import Entrant, require
+from specksim.benchmark.pairs import Source
 from specksim.benchmark.results import RESULTS, Results, read_results, write_results
 from specksim.benchmark.stands import (
     Simulation,
@@ -175,6 +177,10 @@ def _claim(folder: Path, resume: bool, overwrite: bool) -> None:
         path.unlink()
 
 
+def _content(source: Source) -> list[Any]:
+    return [source.content_hash, source.pairs, source.defocus_px, source.photons_per_pixel]
+
+
 def _tasks(
     benchmark: Benchmark, entrants: Sequence[Entrant], stands: Sequence[Stand], folder: Path
 ) -> list[Task]:
@@ -184,10 +190,7 @@ def _tasks(
     for stand, entrant in itertools.product(stands, entrants):
         validation = stand.validation if entrant.chooses else None
         parts = {
-            "data": stand.entry.content_hash,
-            "pairs": stand.entry.pairs,
-            "defocus": [stand.source.defocus_px, stand.source.photons_per_pixel],
-            "validation": [stand.validation_hash, stand.validation_pairs] if validation else [],
+            "data": [_content(source) for source in (stand.source, validation) if source],
             "model": models[entrant.label],
             "seed": benchmark.seed,
             "versions": software,
@@ -195,9 +198,7 @@ def _tasks(
         tasks += [
             Task(
                 source=stand.source,
-                pairs=stand.entry.pairs,
                 validation=validation,
-                validation_pairs=stand.validation_pairs if validation else 0,
                 entrant=entrant,
                 exposures=number,
                 seed=benchmark.seed,

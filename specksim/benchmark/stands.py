@@ -8,7 +8,7 @@ import numpy as np
 
 from specksim.assessment import displacement_bound_px
 from specksim.benchmark.conditions import Condition
-from specksim.benchmark.pairs import Source, open_pairs
+from specksim.benchmark.pairs import Pairs, Source, open_pairs
 from specksim.benchmark.results import Data
 from specksim.dataset import open_dataset
 from specksim.dataset.summary import evenly, measure
@@ -27,24 +27,11 @@ _LOOKED_AT = 8
 
 @dataclass(frozen=True)
 class Stand:
-    """A data set, ready to be measured on.
-
-    Attributes
-    ----------
-    source : Source
-    entry : Data
-        What the results say of it.
-    validation : Source or None
-    validation_pairs : int
-    validation_hash : str
-        Content hash of the validation pairs; empty without any.
-    """
+    """A data set, ready to be measured on; `entry` is what the results say of it."""
 
     source: Source
     entry: Data
     validation: Source | None
-    validation_pairs: int
-    validation_hash: str
 
 
 @dataclass(frozen=True)
@@ -68,8 +55,8 @@ class Simulation:
     overwrite: bool = False
     progress: Callable[[int], None] = lambda pairs: None
 
-    def make(self, name: str, request: Request, pairs: int) -> Path:
-        """The file of some pairs, simulated unless it is there."""
+    def make(self, name: str, request: Request, pairs: int, **blur: float) -> Source:
+        """Some pairs, simulated unless they are there."""
         plan = make_plan(request, pairs, self.folder / f"{name}.h5")
         run_plan(
             plan,
@@ -78,7 +65,19 @@ class Simulation:
             overwrite=self.overwrite,
             progress=self.progress,
         )
-        return plan.target
+        return source_of(plan.target, pairs, **blur)
+
+    def validation(self, name: str, request: Request, **blur: float) -> Source:
+        """Pairs of another split of a request, to choose windows on."""
+        split = "evaluation" if request.split == "validation" else "validation"
+        return self.make(f"{name}-validation", replace(request, split=split), VALIDATION_PAIRS, **blur)
+
+
+def source_of(path: Path, most: int = 0, **blur: float) -> Source:
+    """A file as a source, of so many pairs at most (0: all)."""
+    with open_dataset(path) as dataset:
+        length, content = len(dataset), dataset.provenance()["content_hash"]
+    return Source(path.stem, path, min(most or length, length), content, **blur)
 
 
 def stand_of_file(path: str, most: int, choosing: bool, validation: str, simulation: Simulation) -> Stand:
@@ -104,10 +103,10 @@ def stand_of_file(path: str, most: int, choosing: bool, validation: str, simulat
     OSError
         If a file cannot be read or written.
     """
-    source = Source(Path(path).stem, Path(path))
+    source = source_of(Path(path), most)
     with open_dataset(path) as dataset:
-        request, length = dataset.request, len(dataset)
-    own = Source("", Path()), 0
+        request = dataset.request
+    own = None
     if choosing and validation:
         own = _given(validation, request, path)
     elif choosing:
@@ -115,36 +114,25 @@ def stand_of_file(path: str, most: int, choosing: bool, validation: str, simulat
             raise ValueError(
                 f"{path}: its speckle was measured, more of it cannot be simulated: give --validation"
             )
-        name = f"{source.name}-validation"
-        made = simulation.make(name, _other_split(request), VALIDATION_PAIRS)
-        own = Source(name, made), VALIDATION_PAIRS
-    return _stand(source, min(most or length, length), *own, title=request.describe())
+        own = simulation.validation(source.name, request)
+    return Stand(source, _entry(source, request.describe()), own)
 
 
 def stand_of_condition(condition: Condition, pairs: int, choosing: bool, simulation: Simulation) -> Stand:
     """A condition, simulated, as a data set; errors as `specksim.generate`."""
     photons = condition.request.setup.detector.photons_per_pixel
     blur = {"defocus_px": condition.defocus_px, "photons_per_pixel": photons} if condition.defocus_px else {}
-    request = condition.simulated
-    source = Source(condition.name, simulation.make(condition.name, request, pairs), **blur)
-    own = Source("", Path()), 0
-    if choosing:
-        name = f"{condition.name}-validation"
-        made = simulation.make(name, _other_split(request), VALIDATION_PAIRS)
-        own = Source(name, made, **blur), VALIDATION_PAIRS
-    stand = _stand(source, pairs, *own, title=condition.title)
-    value = _measured(condition, source.path) if condition.measured else condition.value
-    return replace(stand, entry=replace(stand.entry, axis=condition.axis, value=value, unit=condition.unit))
+    source = simulation.make(condition.name, condition.simulated, pairs, **blur)
+    own = simulation.validation(condition.name, condition.simulated, **blur) if choosing else None
+    entry = _entry(source, condition.title)
+    value = _value(condition, source.path)
+    return Stand(source, replace(entry, axis=condition.axis, value=value, unit=condition.unit), own)
 
 
-def _other_split(request: Request) -> Request:
-    return replace(request, split="evaluation" if request.split == "validation" else "validation")
-
-
-def _given(path: str, request: Request, data: str) -> tuple[Source, int]:
+def _given(path: str, request: Request, data: str) -> Source:
     """A validation file, checked against the request of the data it is to serve."""
     with open_dataset(path) as dataset:
-        other, length = dataset.request, len(dataset)
+        other = dataset.request
     if other.steps < request.steps:
         raise ValueError(
             f"{path} must have the {request.steps} exposures of {data}, got {other.steps}: without "
@@ -155,47 +143,43 @@ def _given(path: str, request: Request, data: str) -> tuple[Source, int]:
             f"{path} has the sandpaper of {data} (split {request.split}, seed {request.seed}): windows must "
             "be chosen on other pairs"
         )
-    return Source(Path(path).stem, Path(path)), min(length, _MOST_VALIDATION_PAIRS)
+    return source_of(Path(path), _MOST_VALIDATION_PAIRS)
 
 
-def _stand(source: Source, pairs: int, validation: Source, validation_pairs: int, *, title: str) -> Stand:
-    with open_dataset(source.path) as dataset:
-        content = dataset.provenance()["content_hash"]
+def _entry(source: Source, title: str) -> Data:
     with open_pairs(source) as opened:
-        entry = Data(
+        return Data(
             name=source.name,
             file=str(source.path),
-            content_hash=content,
-            pairs=pairs,
+            content_hash=source.content_hash,
+            pairs=source.pairs,
             steps=opened.steps,
             setup_toml=opened.setup.to_toml(),
             axis="",
             value=float("nan"),
             unit="",
             title=title,
-            bound_px=bound_px(source, pairs),
+            bound_px=bound_px(opened),
         )
-    if not validation_pairs:
-        return Stand(source, entry, None, 0, "")
-    with open_dataset(validation.path) as dataset:
-        return Stand(source, entry, validation, validation_pairs, dataset.provenance()["content_hash"])
 
 
-def bound_px(source: Source, pairs: int) -> float:
+def bound_px(pairs: Pairs) -> float:
     """Cramér–Rao bound of windows of 13 px of one exposure, px: mean over both axes and up to 8 pairs."""
-    with open_pairs(source) as opened:
-        found = []
-        for row in evenly(pairs, _LOOKED_AT):
-            reference = np.asarray(opened[row].reference[0], np.float64)
-            noise = noise_variance(float(reference.mean()), opened.setup)
-            found.append(displacement_bound_px(reference, BOUND_WINDOW_PX, noise))
+    found = []
+    for row in evenly(len(pairs), _LOOKED_AT):
+        reference = np.asarray(pairs[row].reference[0], np.float64)
+        noise = noise_variance(float(reference.mean()), pairs.setup)
+        found.append(displacement_bound_px(reference, BOUND_WINDOW_PX, noise))
     return float(np.mean(found))
 
 
-def _measured(condition: Condition, path: Path) -> float:
+def _value(condition: Condition, path: Path) -> float:
+    """Place on the axis, measured where it is no number of the setup."""
+    if condition.axis not in ("visibility", "speckle size"):
+        return condition.value
     with open_dataset(path) as dataset:
         found = measure(dataset)
-    return found.visibility if condition.measured == "visibility" else 0.5 * (found.width_y + found.width_x)
+    return found.visibility if condition.axis == "visibility" else 0.5 * (found.width_y + found.width_x)
 
 
 def require_different(names: Sequence[str]) -> None:

@@ -86,7 +86,7 @@ def value_cell(metric: str, found: Number, best: bool = False, interval: bool = 
 
 def row_head(view: View, row: Row) -> tuple[Cell, Cell]:
     """Method and exposures."""
-    return Cell(view.label(row.method)), Cell(str(row.exposures), row.exposures)
+    return Cell(row.method), Cell(str(row.exposures), row.exposures)
 
 
 _Columns = list[tuple[str, list[Cell]]]
@@ -184,8 +184,7 @@ def metric_table(
 
 def condition_table(view: View, data: Sequence[dict[str, Any]], caption: str, axis: str = "") -> Table | None:
     """Mean endpoint error, one row a data set and kind of pixels, one column a method and exposures."""
-    rows = list(dict.fromkeys(row for entry in data for row in view.rows(entry["name"])))
-    rows.sort(key=lambda row: (view.methods.index(row.method), row.exposures))
+    rows = view.rows(*(entry["name"] for entry in data))
     heads = tuple(heading("epe_mean", series_name(view, row, rows)) for row in rows)
     table = Table(caption, (axis or "data", "pixels", *heads, "failures"))
     for entry in data:
@@ -256,8 +255,8 @@ def described(data: dict[str, Any]) -> str:
 def series_name(view: View, row: Row, rows: Sequence[Row]) -> str:
     """A method, with its number of exposures where it has several."""
     if len({other.exposures for other in rows if other.method == row.method}) == 1 == row.exposures:
-        return view.label(row.method)
-    return f"{view.label(row.method)}, {row.exposures} exposure{'s' * (row.exposures > 1)}"
+        return row.method
+    return f"{row.method}, {row.exposures} exposure{'s' * (row.exposures > 1)}"
 
 
 def _metric(

@@ -59,27 +59,19 @@ class View:
         """The value asked for, or `NONE`."""
         return self.numbers.get((data, *row, metric, pixels, group), NONE)
 
-    def rows(self, data: str) -> list[Row]:
-        """Methods and exposures that were run on a data set: results or failures."""
-        seen = {Row(key[1], key[2]) for key in self.numbers if key[0] == data}
-        seen |= {Row(f["method"], f["exposures"]) for f in self.raw["failures"] if f["data"] == data}
+    def rows(self, *data: str) -> list[Row]:
+        """Methods and exposures that were run on any of some data sets: results or failures."""
+        seen = {Row(key[1], key[2]) for key in self.numbers if key[0] in data}
+        seen |= {Row(f["method"], f["exposures"]) for f in self.raw["failures"] if f["data"] in data}
         return sorted(seen, key=lambda row: (self.methods.index(row.method), row.exposures))
 
     def groups(self, data: str) -> list[str]:
         """Groups of pixels or pairs of a data set, in the order of the file."""
         return list(dict.fromkeys(key[5] for key in self.numbers if key[0] == data))
 
-    def label(self, method: str) -> str:
-        """What the reader knows the method as."""
-        for entry in self.raw["methods"]:
-            if method in (entry["label"], entry["name"]):
-                return str(entry["label"] if method == entry["label"] else entry["name"])
-        return method
-
     def is_umpa(self, method: str) -> bool:
         """Whether the method is UMPA, with whatever options."""
-        names = {entry["label"]: entry["name"] for entry in self.raw["methods"]}
-        return str(names.get(method, method)) == "umpa"
+        return any(entry["label"] == method and entry["name"] == "umpa" for entry in self.raw["methods"])
 
     def plain_sets(self) -> list[dict[str, Any]]:
         """Data sets that are a table each: on no axis, or alone on theirs."""

@@ -26,8 +26,6 @@ def test_one_thing_is_varied_at_a_time():
         assert (condition.value, name) == (photons, f"photons-{photons:g}")
         assert condition.request.setup.with_values(detector__photons_per_pixel=2000.0) == SETUP
     assert {c.request.setup.diffuser.sheets for c in named("visibility").values()} == {1, 2, 4, 6}
-    assert {c.measured for c in named("visibility").values()} == {"visibility"}
-    assert {c.measured for c in named("speckle-size").values()} == {"speckle size"}
     (exposures,) = named("exposures").values()
     assert (exposures.request.steps, exposures.request.setup) == (20, SETUP)
     assert [c.request.geometries for c in named("resolution").values()] == [

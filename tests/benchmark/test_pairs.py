@@ -49,7 +49,7 @@ def test_two_exposures_of_one_pattern():
 def test_pairs_of_a_plain_detector_are_as_they_are(tmp_path):
     setup = specksim.Setup().with_values(**SMALL)
     path = specksim.generate(tmp_path / "plain.h5", setup, n=1)
-    with open_pairs(Source("plain", path)) as pairs, specksim.open_dataset(path) as dataset:
+    with open_pairs(Source("plain", path, 1, "")) as pairs, specksim.open_dataset(path) as dataset:
         np.testing.assert_array_equal(pairs[0].sample, dataset[0].sample)
         assert pairs[0].sample.dtype == np.uint16
         assert (len(pairs), pairs.steps, pairs.setup) == (1, 1, setup)
@@ -58,14 +58,14 @@ def test_pairs_of_a_plain_detector_are_as_they_are(tmp_path):
 def test_pairs_of_a_camera_are_photons(tmp_path):
     camera = {"detector__offset": 100.0, "detector__gain": 0.5, "detector__read_noise_counts": 5.0}
     path = specksim.generate(tmp_path / "camera.h5", specksim.Setup().with_values(**SMALL, **camera), n=1)
-    with open_pairs(Source("camera", path)) as pairs:
+    with open_pairs(Source("camera", path, 1, "")) as pairs:
         assert pairs[0].reference.mean() == pytest.approx(2000, rel=0.1)
         assert pairs[0].reference.min() > 0
 
 
 def test_defocus_blurs_the_sample_alone_and_then_exposes_both(quiet):
-    source = Source("soft", quiet, defocus_px=1.0, photons_per_pixel=1e6)
-    with open_pairs(source) as soft, open_pairs(Source("sharp", quiet)) as sharp:
+    source = Source("soft", quiet, 2, "", defocus_px=1.0, photons_per_pixel=1e6)
+    with open_pairs(source) as soft, open_pairs(Source("sharp", quiet, 2, "")) as sharp:
         blurred, plain = soft[1], sharp[1]
         assert soft.setup.detector.photons_per_pixel == 1e6
         again = soft[1]
@@ -79,7 +79,7 @@ def test_defocus_blurs_the_sample_alone_and_then_exposes_both(quiet):
 
 
 def test_exposures_of_a_pair(quiet):
-    with open_pairs(Source("sharp", quiet)) as pairs:
+    with open_pairs(Source("sharp", quiet, 2, "")) as pairs:
         pair = pairs[0]
     assert exposures_of(pair, 1)[0].shape == (32, 32)
     assert exposures_of(pair, 2)[1].shape == (2, 32, 32)

@@ -257,7 +257,9 @@ def test_nan_and_zero_are_drawn(tmp_path):
             figure |= {"value": None, "low": None, "high": None}
         if figure["method"] == "lcs" and figure["exposures"] == 1:
             figure |= {"value": 0.0, "low": None, "high": None}
-    write_report(write_results(tmp_path, results))
+    folder = write_results(tmp_path, results)
+    assert " 0 " in write_report(folder)
+    assert list((folder / "figures").glob("*.png"))
 
 
 def test_the_same_results_give_the_same_page(tmp_path):

@@ -328,9 +328,9 @@ def test_the_hash_of_a_model(tmp_path):
 
 def test_memory_is_that_of_the_method_alone(data):
     ballast = np.ones(2**26)  # 0.5 GB of this process
-    peak = peak_megabytes(Source("six", data), Entrant.parse("speckle-tie"), 2, {})
+    peak = peak_megabytes(Source("six", data, 6, ""), Entrant.parse("speckle-tie"), 2, {})
     assert 50 < peak < ballast.nbytes / 1e6
-    assert math.isnan(peak_megabytes(Source("six", data), Entrant.parse("mist"), 1, {}))
+    assert math.isnan(peak_megabytes(Source("six", data, 6, ""), Entrant.parse("mist"), 1, {}))
 
 
 @pytest.mark.slow
