@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from specksim import phantoms
+from specksim.compiled import kernel
 from specksim.drift import Drift, drift_room_px
 from specksim.materials import refractive_index
 from specksim.optics import rays, refraction
@@ -98,7 +99,7 @@ def trace_object(setup: Setup, scene: Mapping[str, Any]) -> tuple[dict[str, np.n
 def _farthest_px(setup: Setup, thickness_m: Mapping[str, np.ndarray]) -> float:
     """No less than the largest displacement along an axis at any line of the beam, detector pixels."""
     steepest = {
-        material: max(float(np.abs(np.diff(thickness, axis=axis)).max()) for axis in (0, 1))
+        material: float(_steepest(np.ascontiguousarray(thickness, np.float32)))
         for material, thickness in thickness_m.items()
     }
     path = max(
@@ -108,6 +109,24 @@ def _farthest_px(setup: Setup, thickness_m: Mapping[str, np.ndarray]) -> float:
     return path / setup.ray_pitch_m * setup.effective_distance_m / setup.object_pixel_m
 
 
+@kernel
+def _steepest(thickness):
+    """Largest difference of neighbours along either axis."""
+    rows, columns = thickness.shape
+    most = np.zeros(columns, np.float32)  # by column: so the compiler works on several at a time
+    for i in range(rows):
+        row, below = thickness[i], thickness[min(i + 1, rows - 1)]
+        for j in range(columns):
+            step = abs(below[j] - row[j])
+            most[j] = step if step > most[j] else most[j]
+        for j in range(columns - 1):
+            step = abs(row[j + 1] - row[j])
+            most[j] = step if step > most[j] else most[j]
+    return most.max()
+
+
+def refract(setup: Setup, thickness_m: Mapping[str, np.ndarray]) -> list[RefractedLine]:
+    """Displacement and transmission of the rays at each line of the beam."""
 def refract(
     setup: Setup, thickness_m: Mapping[str, np.ndarray], drift: Drift | None = None
 ) -> list[RefractedLine]:
