@@ -46,7 +46,7 @@ def valid_mask(setup: Setup, dx: np.ndarray, dy: np.ndarray, margin_px: int) -> 
 
 @kernel
 def _mark_steep(cells, n, limit, steep):
-    """Mark the blocks of n × n cells within which, neighbours included, the values vary by more than `limit`."""
+    """Mark blocks of n × n cells within which, neighbours included, values vary by more than a limit."""
     rows, columns = steep.shape
     low, high = np.empty((rows, columns), np.float32), np.empty((rows, columns), np.float32)
     _block_range(cells, n, low, high)
