@@ -34,33 +34,53 @@ def valid_mask(setup: Setup, dx: np.ndarray, dy: np.ndarray, margin_px: int) -> 
         within 3 · max(√(λ z / M), p / M) of such a place (all lengths in the object plane); 1 elsewhere.
     """
     n = setup.numerics.oversampling
-    steep = np.zeros((dx.shape[0] // n, dx.shape[1] // n), np.bool_)
-    for component in (dx, dy):
-        _mark_steep(np.ascontiguousarray(component), n, np.float32(STEEP_LABEL_PX * n), steep)
-    frame = slice(margin_px, -margin_px)
+    ranges = np.empty((2, 2, dx.shape[0] // n, dx.shape[1] // n), np.float32)
+    for cells, (low, high) in zip((dx, dy), ranges, strict=True):
+        block_range(cells, n, 1.0 / n, low, high)
+    return valid_pixels(setup, ranges, margin_px)
+
+
+def block_range(cells: np.ndarray, n: int, scale: float, low: np.ndarray, high: np.ndarray) -> None:
+    """Write the smallest and largest value in each block of n × n cells, times `scale`."""
+    _block_range(np.ascontiguousarray(cells), n, low, high)
+    low *= np.float32(scale)
+    high *= np.float32(scale)
+
+
+def valid_pixels(setup: Setup, ranges: np.ndarray, margin_px: int) -> np.ndarray:
+    """`valid_mask` from the least and the largest displacement within each pixel, along columns and rows.
+
+    Parameters
+    ----------
+    setup : Setup
+    ranges : (2, 2, rows, columns) float32
+        Smallest and largest of either, detector pixels, over the frame and its margin.
+    margin_px : int
+    """
+    steep = np.logical_or.reduce([_steep(low, high, np.float32(STEEP_LABEL_PX)) for low, high in ranges])
     valid = np.ones(steep.shape, np.uint8)
     if steep.any():
         _spread(steep, fringe_reach_px(setup), valid)
+    frame = slice(margin_px, -margin_px)
     return valid[frame, frame].copy()
 
 
 @kernel
-def _mark_steep(cells, n, limit, steep):
-    """Mark blocks of n × n cells within which, neighbours included, values vary by more than a limit."""
-    rows, columns = steep.shape
-    low, high = np.empty((rows, columns), np.float32), np.empty((rows, columns), np.float32)
-    _block_range(cells, n, low, high)
+def _steep(low, high, limit):
+    """Where the values within a block and its eight neighbours vary by more than a limit."""
+    rows, columns = low.shape
+    steep = np.empty((rows, columns), np.bool_)
     lowest, highest = np.empty(columns, np.float32), np.empty(columns, np.float32)
     for i in range(rows):
         lowest[:], highest[:] = low[i], high[i]
         for k in range(max(i - 1, 0), min(i + 2, rows)):
             _lower(lowest, low[k])
             _raise(highest, high[k])
-        row = steep[i]
         for j in range(columns):
             a, b = max(j - 1, 0), min(j + 1, columns - 1)
             top = max(highest[a], max(highest[j], highest[b]))
-            row[j] |= top - min(lowest[a], min(lowest[j], lowest[b])) > limit
+            steep[i, j] = top - min(lowest[a], min(lowest[j], lowest[b])) > limit
+    return steep
 
 
 @kernel

@@ -50,23 +50,33 @@ def deposit(intensity: np.ndarray, dx: np.ndarray, dy: np.ndarray) -> np.ndarray
             f"got {intensity.shape}, {dx.shape} and {dy.shape}"
         )
     arrived = np.zeros_like(intensity)
-    if not _deposit(intensity, dx, dy, arrived):
-        raise ValueError("dx and dy must be finite")
+    deposit_rows(intensity, dx, dy, 0, arrived)
     return arrived
 
 
+def deposit_rows(
+    intensity: np.ndarray, dx: np.ndarray, dy: np.ndarray, first: int, arrived: np.ndarray
+) -> None:
+    """Add to `arrived` what some rows of rays carry, of which the first starts in row `first` of that grid.
+
+    See `deposit`. All arrays are float32 and C-contiguous; ValueError if a displacement is not finite.
+    """
+    if not _deposit(intensity, dx, dy, arrived, first):
+        raise ValueError("dx and dy must be finite")
+
+
 @kernel
-def _deposit(intensity, dx, dy, arrived):
+def _deposit(intensity, dx, dy, arrived, first_row=0):
     """Deposit row by row; False if a displacement is not finite.
 
     Neighbours mostly arrive in neighbouring cells. Over a strip of such rays the deposit is a short filter
     of a fixed length, which compiles to vector instructions as depositing ray by ray does not.
     """
-    rows, columns = intensity.shape
+    rows, columns = arrived.shape
     work = np.zeros(8 * _PADDED, np.float32)
     right, down = np.empty(columns, np.float32), np.empty(columns, np.float32)
-    for i in range(rows):
-        light, u, v = intensity[i], dx[i], dy[i]
+    for band_row in range(intensity.shape[0]):
+        i, light, u, v = first_row + band_row, intensity[band_row], dx[band_row], dy[band_row]
         if not (_whole_cells(u, right) and _whole_cells(v, down)):
             return False
         first = min(1, columns)
