@@ -13,6 +13,9 @@ _STEEPEST = 1e-3
 """|n_z| below which a plane counts as this steep: planes parallel to the beam have no z(x, y)."""
 _GROUP = 4  # planes that are compared in one pass over a row
 _ROW = 512  # samples of a row that are worked on at a time
+_VECTOR = 32  # samples that compiled code works on at a time; divides _ROW
+_CHORDS = 32  # rows whose chords are found in one pass over the faces
+_PARALLEL = 1e-30  # slope below which two faces exclude each other, or not at all
 
 
 def rotation_matrices(quaternions: np.ndarray) -> np.ndarray:
@@ -57,29 +60,35 @@ def upper_and_lower(normals: np.ndarray, offsets: np.ndarray) -> np.ndarray:
 
 
 @kernel
-def chord(planes, y):
-    """Interval of x, at one y, on which a polyhedron has thickness; empty where low > high."""
-    low, high = -np.inf, np.inf
+def chords(planes, y, step, low, high):
+    """Interval of x on which a polyhedron has thickness, at y, y + step, …; empty where low > high."""
+    low[:], high[:] = -np.inf, np.inf
     for i in range(planes.shape[1]):
         if planes[0, i, 0] == np.inf:
             break
         for j in range(planes.shape[1]):
             if planes[1, j, 0] == np.inf:
                 break
-            thickness = planes[0, i, 0] + planes[1, j, 0] + (planes[0, i, 2] + planes[1, j, 2]) * y
+            # where upper face i meets lower face j, x is linear in y; parallel faces exclude each other
+            # everywhere or nowhere
             slope = planes[0, i, 1] + planes[1, j, 1]
-            if slope > 0:
-                low = max(low, -thickness / slope)
-            elif slope < 0:
-                high = min(high, -thickness / slope)
-            elif thickness < 0:
-                return 1.0, -1.0
-    return low, high
+            parallel = abs(slope) < _PARALLEL
+            across = -1.0 / (_PARALLEL if parallel else slope)
+            x = across * (planes[0, i, 0] + planes[1, j, 0] + (planes[0, i, 2] + planes[1, j, 2]) * y)
+            dx = across * (planes[0, i, 2] + planes[1, j, 2]) * step
+            if slope > 0 or parallel:
+                for k in range(low.shape[0]):
+                    here = x + k * dx
+                    low[k] = here if here > low[k] else low[k]
+            if slope < 0 and not parallel:
+                for k in range(high.shape[0]):
+                    here = x + k * dx
+                    high[k] = here if here < high[k] else high[k]
 
 
 @kernel
-def _least(faces, y, x, pitch, out, count):
-    """Least height of some faces along a row that begins at x."""
+def _least(faces, y, x, pitch, ramp, out, count):
+    """Least height of some faces along a row that begins at x; `ramp` is 0, 1, 2, …"""
     for step in range(count):
         out[step] = np.inf
     for k in range(0, faces.shape[0], _GROUP):
@@ -92,7 +101,7 @@ def _least(faces, y, x, pitch, out, count):
         a0, a1 = np.float32(faces[k, 1] * pitch), np.float32(faces[k + 1, 1] * pitch)
         a2, a3 = np.float32(faces[k + 2, 1] * pitch), np.float32(faces[k + 3, 1] * pitch)
         for step in range(count):
-            s = np.float32(step)
+            s = ramp[step]
             here = out[step]
             z = z0 + a0 * s
             here = z if z < here else here
@@ -105,11 +114,8 @@ def _least(faces, y, x, pitch, out, count):
 
 
 @kernel
-def _add_row(out, planes, y, x, x_origin, pitch, weight, periodic, height, depth):
-    """Add weight · thickness of a polyhedron centred at x to a row; False if it misses the row."""
-    low, high = chord(planes, y)
-    if low > high:
-        return False
+def _add_row(out, planes, y, x, low, high, x_origin, pitch, weight, periodic, ramp, height, depth):
+    """Add weight · thickness of a polyhedron centred at x to a row that it meets from `low` to `high`."""
     columns = out.shape[0]
     first = int(np.ceil((x + low - x_origin) / pitch))
     last = int(np.floor((x + high - x_origin) / pitch))
@@ -119,12 +125,14 @@ def _add_row(out, planes, y, x, x_origin, pitch, weight, periodic, height, depth
         target = first % columns
         count = min(min(last - first + 1, _ROW), columns - target)
         start = first * pitch + x_origin - x
-        _least(planes[0], y, start, pitch, height, count)
-        _least(planes[1], y, start, pitch, depth, count)
+        whole = -(-count // _VECTOR) * _VECTOR  # whole vectors, of which what lies beyond is not used
+        _least(planes[0], y, start, pitch, ramp, height, whole)
+        _least(planes[1], y, start, pitch, ramp, depth, whole)
+        row = out[target : target + count]
         for step in range(count):
-            out[target + step] += weight * max(height[step] + depth[step], np.float32(0.0))
+            thickness = height[step] + depth[step]
+            row[step] += weight * (thickness if thickness > 0 else np.float32(0.0))
         first += count
-    return True
 
 
 @kernel
@@ -135,15 +143,24 @@ def add_convex(out, planes, y, x, y_origin, x_origin, pitch, weight, periodic):
     """
     rows = out.shape[0]
     height, depth = np.empty(_ROW, np.float32), np.empty(_ROW, np.float32)
+    ramp = np.arange(_ROW).astype(np.float32)
+    low, high = np.empty(_CHORDS), np.empty(_CHORDS)
     middle = int(np.floor((y - y_origin) / pitch))
     for direction in (-1, 1):
         row = middle if direction < 0 else middle + 1
         if not periodic:  # start at the edge of the frame where the centre lies beyond it
             row = min(row, rows - 1) if direction < 0 else max(row, 0)
+        k = _CHORDS
         while periodic or 0 <= row < rows:
             dy = row * pitch + y_origin - y
-            if not _add_row(
-                out[row % rows], planes, dy, x, x_origin, pitch, np.float32(weight), periodic, height, depth
-            ):
+            if k == _CHORDS:
+                chords(planes, dy, direction * pitch, low, high)
+                k = 0
+            if not low[k] <= high[k]:
                 break
+            target, scale = out[row % rows], np.float32(weight)
+            _add_row(
+                target, planes, dy, x, low[k], high[k], x_origin, pitch, scale, periodic, ramp, height, depth
+            )
             row += direction
+            k += 1

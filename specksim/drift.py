@@ -6,7 +6,7 @@ what moves all of it. A drift acts behind the object: light that arrives at y go
 
 import math
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any, Self
 
 import numpy as np
@@ -69,6 +69,14 @@ class Drift:
         side = max(setup.detector.rows, setup.detector.columns)
         ripples = sum(abs(ripple.amplitude_px) for ripple in self.ripples)
         return max(map(abs, self.constant_px)) + side * max(map(abs, self.strain)) + ripples
+
+    def seen_from(self, y_px: float) -> "Drift":
+        """The same drift about a centre that lies `y_px` further down."""
+        (x, y), (_, xy, yy) = self.constant_px, self.strain
+        ripples = [
+            replace(ripple, phase_rad=ripple.phase_rad + ripple.k_y_per_px * y_px) for ripple in self.ripples
+        ]
+        return replace(self, constant_px=(x + xy * y_px, y + yy * y_px), ripples=tuple(ripples))
 
     def behind(self, dx: np.ndarray, dy: np.ndarray, oversampling: int) -> tuple[np.ndarray, np.ndarray]:
         """Displacement of rays that the object and then the drift displace, d(x) + drift(x + d(x)).

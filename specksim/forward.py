@@ -11,8 +11,8 @@ from specksim.drift import Drift, draw_drift
 from specksim.materials import refractive_index
 from specksim.sandpaper import SpeckleField, cut, draw_places, simulate_field
 from specksim.setups import Setup
-from specksim.tracing import mean_refraction, phase_shift, refract, refracted_light, trace_object
-from specksim.validity import valid_mask
+from specksim.tracing import Carried, Truth, trace_object, trace_rays
+from specksim.validity import valid_pixels
 
 PROPAGATIONS = ("rays", "waves")
 
@@ -176,36 +176,33 @@ def simulate_pair(
     """
     check_propagation(propagation)
     thickness_m, margin_px = trace_object(setup, scene)
-    lines = refract(setup, thickness_m, Drift.of(scene))
-    truth = mean_refraction(lines)
-    places = draw_places(field, truth.dx.shape, steps, crop_rng)
+    drift, grid = Drift.of(scene), setup.ray_nodes(margin_px)
+    cells = (grid.rows - 1, grid.columns - 1)
+    places = draw_places(field, cells, steps, crop_rng)
     reference_rng, sample_rng = noise_rng.spawn(2)  # of its own, so that no image depends on another's
 
-    references, samples = [], []
-    for place in places:
-        speckle = cut(field.intensity, place, truth.dx.shape)
+    truth, references, samples = Truth.empty(setup, cells), [], []
+    for number, place in enumerate(places):
+        speckle = cut(field.intensity, place, cells)
         references.append(detector.record(setup, speckle, reference_rng))
-        if propagation == "waves":
-            light = diffracted_light(setup, scene, field, place, margin_px)
-        else:
-            light = refracted_light(field, place, lines)
-        deposited = propagation == "rays" or "drift" in scene
+        carried = Carried.start(field, place, speckle) if propagation == "rays" else None
+        if carried or number == 0:
+            trace_rays(setup, thickness_m, drift, None if number else truth, carried)
+        light = carried.arrived if carried else diffracted_light(setup, scene, field, place, margin_px)
+        deposited = carried is not None or drift is not None
         samples.append(detector.record(setup, light, sample_rng, deposited=deposited))
 
-    oversampling, shape = setup.numerics.oversampling, (setup.detector.rows, setup.detector.columns)
-
-    def mean(cells: np.ndarray) -> np.ndarray:
-        return detector.bin_mean(cells, oversampling, shape)
-
+    frame = (slice(margin_px, -margin_px),) * 2
     return SpecklePair(
         reference=np.stack(references),
         sample=np.stack(samples),
-        dx=mean(truth.dx) / np.float32(oversampling),
-        dy=mean(truth.dy) / np.float32(oversampling),
-        phase=mean(phase_shift(setup, thickness_m)),
-        transmission=mean(truth.transmission),
-        valid=valid_mask(setup, truth.dx, truth.dy, margin_px),
+        dx=truth.dx[frame].copy(),
+        dy=truth.dy[frame].copy(),
+        phase=truth.phase[frame].copy(),
+        transmission=truth.transmission[frame].copy(),
+        valid=valid_pixels(setup, truth.ranges, margin_px),
         scene=scene,
         index=index,
-        step_offset_px=np.subtract(places[0].corner, [place.corner for place in places]) / oversampling,
+        step_offset_px=np.subtract(places[0].corner, [place.corner for place in places])
+        / setup.numerics.oversampling,
     )

@@ -15,6 +15,7 @@ from specksim.dataset.writer import Rows
 from specksim.forward import draw_pair
 from specksim.locks import lock
 from specksim.measured import MeasuredReference, measured_field
+from specksim.memory import keep_freed_memory
 from specksim.plan import Plan, Shard, finished_shards, make_plan, require_memory, require_room
 from specksim.request import Request
 from specksim.sandpaper import SpeckleField, require_sampling, simulate_field
@@ -237,6 +238,7 @@ def merge_shards(target: Path, track: Track = iter) -> tuple[Plan, int]:
 
 def write_shard(plan: Plan, shard: Shard, tick: Tick) -> None:
     """Simulate one shard and write it; `tick` is called after each pair."""
+    keep_freed_memory()
     request = plan.request
     setup = request.setup
     with writer.complete_file(plan.shard_path(shard.number), plan.new_part_path(shard.number)) as file:

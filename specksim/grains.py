@@ -10,10 +10,11 @@ from dataclasses import dataclass
 import numpy as np
 
 from specksim.compiled import kernel
-from specksim.convex import add_convex, chord, rotation_matrices, upper_and_lower
+from specksim.convex import add_convex, chords, rotation_matrices, upper_and_lower
 from specksim.setups import Setup
 
 _FACES = (12, 16)
+_REFINEMENTS = 4  # of a grain's extent, each 48 times finer: 1e-6 of its size
 _OUTLINE_ROWS = 48  # chords that measure the area of a grain's outline: 0.1 % of the area
 
 
@@ -115,23 +116,28 @@ def _unit_grains(number: int, rng: np.random.Generator) -> np.ndarray:
 @kernel
 def _outline_area(planes, reach, rows):
     """Area on which a polyhedron has thickness, by chords at `rows` heights within its own extent."""
-    extent = np.zeros(2)
-    for side in range(2):  # bisect for the outermost row that the grain touches
-        inside, outside = 0.0, reach if side else -reach
-        for _ in range(20):
-            y = 0.5 * (inside + outside)
-            low, high = chord(planes, y)
-            if low < high:
-                inside = y
-            else:
-                outside = y
-        extent[side] = inside
-    step = (extent[1] - extent[0]) / rows
+    low, high = np.empty(rows), np.empty(rows)
+    bottom, top = _extent(planes, -reach, low, high), _extent(planes, reach, low, high)
+    step = (top - bottom) / rows
+    chords(planes, bottom + 0.5 * step, step, low, high)
     total = 0.0
     for row in range(rows):
-        low, high = chord(planes, extent[0] + (row + 0.5) * step)
-        total += max(high - low, 0.0)
+        total += max(high[row] - low[row], 0.0)
     return total * step
+
+
+@kernel
+def _extent(planes, outside, low, high):
+    """Outermost y of a polyhedron that has its centre at 0, towards `outside`, which lies beyond it."""
+    inside = 0.0
+    for _ in range(_REFINEMENTS):
+        step = (outside - inside) / low.shape[0]
+        chords(planes, inside, step, low, high)
+        last = 0
+        while last + 1 < low.shape[0] and low[last + 1] < high[last + 1]:
+            last += 1
+        inside, outside = inside + last * step, inside + (last + 1) * step
+    return inside
 
 
 def project_grains(grains: Grains, shape: tuple[int, int]) -> np.ndarray:

@@ -24,6 +24,7 @@ _FIELD_SAMPLES = 4096
 _TRIAL_SAMPLES = 2048
 _SAMPLE_BYTES = 12  # thickness and wave
 _GRAIN_BYTES = 4000  # planes, and what drawing them takes
+_TURNED = 16  # columns that are transposed at a time
 _FIELD_GRAINS = 10  # so that coverage and size of the grains mean something
 
 
@@ -181,7 +182,12 @@ def _lacking(values: np.ndarray, shape: tuple[int, int]) -> int:
 
 
 def cut(
-    periodic: np.ndarray, place: Place, shape: tuple[int, int], scale: int = 1, start: int = 0
+    periodic: np.ndarray,
+    place: Place,
+    shape: tuple[int, int],
+    scale: int = 1,
+    start: int = 0,
+    rows: slice | None = None,
 ) -> np.ndarray:
     """Cut what lies at a place out of a field.
 
@@ -195,6 +201,8 @@ def cut(
     scale : int
     start : int
         Where the cut begins, in rays down and right of the place's corner.
+    rows : slice, optional
+        The rows of the cut that are wanted; all unless given.
 
     Returns
     -------
@@ -207,11 +215,25 @@ def cut(
         short = [max(wanted - size, 0) for wanted, size in zip(shape, turned.shape, strict=True)]
         turned = np.pad(turned, [(n // 2, n - n // 2) for n in short], mode="symmetric")
     first_row, first_column = (scale * (corner + start) for corner in place.corner)
-    out = np.empty(shape, periodic.dtype)
-    for rows, source_rows in _pieces(first_row, shape[0], turned.shape[0]):
-        for columns, source_columns in _pieces(first_column, shape[1], turned.shape[1]):
-            out[rows, columns] = turned[source_rows, source_columns]
+    first, stop, _ = (rows or slice(None)).indices(shape[0])
+    out = np.empty((stop - first, shape[1]), periodic.dtype)
+    for down, source_rows in _pieces(first_row + first, stop - first, turned.shape[0]):
+        for right, source_columns in _pieces(first_column, shape[1], turned.shape[1]):
+            if place.transpose:
+                _turn(turned[source_rows, source_columns].T, out[down, right])
+            else:
+                out[down, right] = turned[source_rows, source_columns]
     return out
+
+
+@kernel
+def _turn(source, out):
+    """out = source.T, by strips of columns whose lines stay in the cache."""
+    rows, columns = out.shape
+    for first in range(0, columns, _TURNED):
+        for i in range(rows):
+            for j in range(first, min(first + _TURNED, columns)):
+                out[i, j] = source[j, i]
 
 
 def blur_penumbra(setup: Setup, intensity: np.ndarray) -> None:

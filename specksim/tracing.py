@@ -9,23 +9,18 @@ from typing import Any
 import numpy as np
 
 from specksim import phantoms
+from specksim.compiled import kernel
+from specksim.detector import block_mean
 from specksim.drift import Drift, drift_room_px
 from specksim.materials import refractive_index
 from specksim.optics import rays, refraction
 from specksim.sandpaper import Place, SpeckleField, cut
 from specksim.setups import Setup
-from specksim.validity import fringe_reach_px
+from specksim.validity import block_range, fringe_reach_px
 
 _LEAST_MARGIN_PX = 8
 _FARTHEST_PX = 256
-
-
-@dataclass(frozen=True)
-class OpticalPaths:
-    """δT and βT summed over a scene's materials, (H + 1, W + 1) float32, m, at the ray cells' corners."""
-
-    refraction: np.ndarray
-    absorption: np.ndarray
+_BAND_ROWS = 64
 
 
 @dataclass(frozen=True)
@@ -45,15 +40,6 @@ class RefractedLine:
     transmission: np.ndarray
     dx: np.ndarray
     dy: np.ndarray
-
-
-def optical_paths(thickness_m: Mapping[str, np.ndarray], energy_kev: float) -> OpticalPaths:
-    """Optical paths through the thickness of each material of a scene, at an energy."""
-    parts = [
-        [np.float32(index) * thickness for index in refractive_index(material, energy_kev)]
-        for material, thickness in thickness_m.items()
-    ]
-    return OpticalPaths(*(reduce(np.add, paths) for paths in zip(*parts, strict=True)))
 
 
 def trace_object(setup: Setup, scene: Mapping[str, Any]) -> tuple[dict[str, np.ndarray], int]:
@@ -98,7 +84,7 @@ def trace_object(setup: Setup, scene: Mapping[str, Any]) -> tuple[dict[str, np.n
 def _farthest_px(setup: Setup, thickness_m: Mapping[str, np.ndarray]) -> float:
     """No less than the largest displacement along an axis at any line of the beam, detector pixels."""
     steepest = {
-        material: max(float(np.abs(np.diff(thickness, axis=axis)).max()) for axis in (0, 1))
+        material: float(_steepest(np.ascontiguousarray(thickness, np.float32)))
         for material, thickness in thickness_m.items()
     }
     path = max(
@@ -108,17 +94,47 @@ def _farthest_px(setup: Setup, thickness_m: Mapping[str, np.ndarray]) -> float:
     return path / setup.ray_pitch_m * setup.effective_distance_m / setup.object_pixel_m
 
 
+@kernel
+def _steepest(thickness):
+    """Largest difference of neighbours along either axis."""
+    rows, columns = thickness.shape
+    most = np.zeros(columns, np.float32)  # by column: so the compiler works on several at a time
+    for i in range(rows):
+        row, below = thickness[i], thickness[min(i + 1, rows - 1)]
+        for j in range(columns):
+            step = abs(below[j] - row[j])
+            most[j] = step if step > most[j] else most[j]
+        for j in range(columns - 1):
+            step = abs(row[j + 1] - row[j])
+            most[j] = step if step > most[j] else most[j]
+    return most.max()
+
+
 def refract(
-    setup: Setup, thickness_m: Mapping[str, np.ndarray], drift: Drift | None = None
+    setup: Setup,
+    thickness_m: Mapping[str, np.ndarray],
+    drift: Drift | None = None,
+    first: int = 0,
+    total: int | None = None,
 ) -> list[RefractedLine]:
-    """Displacement, that of a drift behind the object included, and transmission of the rays at each line."""
-    lines = []
+    """Displacement, that of a drift behind the object included, and transmission of the rays at each line.
+
+    The thickness may be that of a band of a grid of `total` rows of rays, which begins at row `first`.
+    """
+    lines, n = [], setup.numerics.oversampling
     for weight, line in setup.lines:
-        paths = optical_paths(thickness_m, line.beam.energy_kev)
-        d = refraction.displacement(paths.refraction, line.effective_distance_m, line.ray_pitch_m)
+        constants = [refractive_index(material, line.beam.energy_kev) for material in thickness_m]
+        bent = refraction.refract(
+            tuple(thickness_m.values()),
+            np.array(constants),
+            line.effective_distance_m,
+            line.ray_pitch_m,
+            line.wavenumber_per_m,
+        )
+        d, transmission = bent[:2], bent[2]
         if drift is not None:
-            d = drift.behind(*d, setup.numerics.oversampling)
-        transmission = refraction.transmitted_intensity(paths.absorption, line.wavenumber_per_m)
+            down = first + 0.5 * (d[0].shape[0] - (total or d[0].shape[0]))
+            d = drift.seen_from(down / n).behind(*d, n)
         lines.append(RefractedLine(weight, transmission, *d))
     return lines
 
@@ -149,19 +165,113 @@ def phase_shift(setup: Setup, thickness_m: Mapping[str, np.ndarray]) -> np.ndarr
     )
 
 
-def refracted_light(field: SpeckleField, place: Place, lines: Sequence[RefractedLine]) -> np.ndarray:
-    """Light of the speckle at a place where the rays behind an object carry it.
+@dataclass(frozen=True)
+class Truth:
+    """Ground truth on the detector pixels of the frame and its margin, (rows, columns) float32.
 
-    Returns
-    -------
-    (H', W') float32
-        On the ray grid, relative to the mean of the reference, spread by the spline of `rays.deposit`.
+    Attributes
+    ----------
+    dx, dy : arrays
+        Mean displacement, pixels.
+    phase : array
+        Mean phase shift, rad.
+    transmission : array
+        Mean transmission.
+    ranges : (2, 2, rows, columns) array
+        Smallest and largest dx, then dy, pixels.
     """
 
-    def carried(number: int, line: RefractedLine) -> np.ndarray:
-        light = cut(field.of_line(number).intensity, place, line.dx.shape)
-        light *= line.transmission
-        light *= np.float32(line.weight)
-        return rays.deposit(light, line.dx, line.dy)
+    dx: np.ndarray
+    dy: np.ndarray
+    phase: np.ndarray
+    transmission: np.ndarray
+    ranges: np.ndarray
 
-    return reduce(np.add, (carried(number, line) for number, line in enumerate(lines)))
+    @classmethod
+    def empty(cls, setup: Setup, cells: tuple[int, int]) -> "Truth":
+        """For a grid of ray cells, to be filled in by `trace_rays`."""
+        shape = [size // setup.numerics.oversampling for size in cells]
+        dx, dy, phase, transmission = np.empty((4, *shape), np.float32)
+        return cls(dx, dy, phase, transmission, np.empty((2, 2, *shape), np.float32))
+
+    def fill(self, setup: Setup, rows: slice, line: RefractedLine, phase: np.ndarray) -> None:
+        """Fill in the pixels of some rows of rays, from all lines together and the phase of the cells."""
+        n = setup.numerics.oversampling
+        pixels = slice(rows.start // n, rows.stop // n)
+        block_mean(phase, n, 1.0, self.phase[pixels])
+        block_mean(line.transmission, n, 1.0, self.transmission[pixels])
+        for d, mean, (low, high) in zip((line.dx, line.dy), (self.dx, self.dy), self.ranges, strict=True):
+            block_mean(d, n, 1.0 / n, mean[pixels])
+            block_range(d, n, 1.0 / n, low[pixels], high[pixels])
+
+
+@dataclass(frozen=True)
+class Carried:
+    """Speckle on its way through an object.
+
+    Attributes
+    ----------
+    field : SpeckleField
+    place : Place
+    speckle : (H', W') float32
+        `cut` of the field at the place.
+    arrived : (H', W') float32
+        Light on the ray grid, relative to the mean of the reference, spread by the spline of `rays.deposit`.
+    """
+
+    field: SpeckleField
+    place: Place
+    speckle: np.ndarray
+    arrived: np.ndarray
+
+    @classmethod
+    def start(cls, field: SpeckleField, place: Place, speckle: np.ndarray) -> "Carried":
+        """Speckle of which nothing has arrived yet."""
+        return cls(field, place, speckle, np.zeros_like(speckle))
+
+    def add(self, rows: slice, lines: Sequence[RefractedLine]) -> None:
+        """Carry the light of some rows of rays to where they go."""
+        for number, line in enumerate(lines):
+            if self.field.lines:
+                intensity = self.field.lines[number].intensity
+                light = cut(intensity, self.place, self.arrived.shape, rows=rows)
+                light *= np.float32(line.weight)
+            else:
+                light = (
+                    np.float32(line.weight) * self.speckle[rows] if line.weight != 1 else self.speckle[rows]
+                )
+            rays.deposit_rows(light * line.transmission, line.dx, line.dy, rows.start, self.arrived)
+
+
+def trace_rays(
+    setup: Setup,
+    thickness_m: Mapping[str, np.ndarray],
+    drift: Drift | None,
+    truth: Truth | None = None,
+    carried: Carried | None = None,
+) -> None:
+    """Send rays through a scene, from its thickness at the corners of the ray cells.
+
+    By bands of rows that stay in a processor's cache: whole maps of what rays do would come from memory.
+
+    Parameters
+    ----------
+    setup : Setup
+    thickness_m : mapping of str to (H' + 1, W' + 1) float32
+    drift : Drift or None
+    truth : Truth, optional
+        Is filled in.
+    carried : Carried, optional
+        Its light is added to what has arrived.
+    """
+    n = setup.numerics.oversampling
+    step = n * max(1, _BAND_ROWS // n)
+    total = next(iter(thickness_m.values())).shape[0] - 1
+    for first in range(0, total, step):
+        rows = slice(first, min(first + step, total))
+        band_m = {name: values[first : rows.stop + 1] for name, values in thickness_m.items()}
+        lines = refract(setup, band_m, drift, first, total)
+        if truth is not None:
+            truth.fill(setup, rows, mean_refraction(lines), phase_shift(setup, band_m))
+        if carried is not None:
+            carried.add(rows, lines)

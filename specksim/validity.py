@@ -3,7 +3,6 @@
 import math
 
 import numpy as np
-from scipy import ndimage
 
 from specksim.compiled import kernel
 from specksim.setups import Setup
@@ -35,29 +34,104 @@ def valid_mask(setup: Setup, dx: np.ndarray, dy: np.ndarray, margin_px: int) -> 
         within 3 · max(√(λ z / M), p / M) of such a place (all lengths in the object plane); 1 elsewhere.
     """
     n = setup.numerics.oversampling
-    spread = np.zeros((dx.shape[0] // n, dx.shape[1] // n), np.float32)
-    for component in (dx, dy):
-        low, high = np.empty((2, *spread.shape), np.float32)
-        _block_range(component, n, low, high)
-        variation = ndimage.maximum_filter(high, 3) - ndimage.minimum_filter(low, 3)
-        np.maximum(spread, variation / np.float32(n), out=spread)
-    steep = spread > STEEP_LABEL_PX
+    ranges = np.empty((2, 2, dx.shape[0] // n, dx.shape[1] // n), np.float32)
+    for cells, (low, high) in zip((dx, dy), ranges, strict=True):
+        block_range(cells, n, 1.0 / n, low, high)
+    return valid_pixels(setup, ranges, margin_px)
+
+
+def block_range(cells: np.ndarray, n: int, scale: float, low: np.ndarray, high: np.ndarray) -> None:
+    """Write the smallest and largest value in each block of n × n cells, times `scale`."""
+    _block_range(np.ascontiguousarray(cells), n, low, high)
+    low *= np.float32(scale)
+    high *= np.float32(scale)
+
+
+def valid_pixels(setup: Setup, ranges: np.ndarray, margin_px: int) -> np.ndarray:
+    """`valid_mask` from the least and the largest displacement within each pixel, along columns and rows.
+
+    Parameters
+    ----------
+    setup : Setup
+    ranges : (2, 2, rows, columns) float32
+        Smallest and largest of either, detector pixels, over the frame and its margin.
+    margin_px : int
+    """
+    steep = np.logical_or.reduce([_steep(low, high, np.float32(STEEP_LABEL_PX)) for low, high in ranges])
+    valid = np.ones(steep.shape, np.uint8)
     if steep.any():
-        steep = ndimage.distance_transform_edt(~steep) <= fringe_reach_px(setup)
+        _spread(steep, fringe_reach_px(setup), valid)
     frame = slice(margin_px, -margin_px)
-    return (~steep[frame, frame]).astype(np.uint8)
+    return valid[frame, frame].copy()
+
+
+@kernel
+def _steep(low, high, limit):
+    """Where the values within a block and its eight neighbours vary by more than a limit."""
+    rows, columns = low.shape
+    steep = np.empty((rows, columns), np.bool_)
+    lowest, highest = np.empty(columns, np.float32), np.empty(columns, np.float32)
+    for i in range(rows):
+        lowest[:], highest[:] = low[i], high[i]
+        for k in range(max(i - 1, 0), min(i + 2, rows)):
+            _lower(lowest, low[k])
+            _raise(highest, high[k])
+        for j in range(columns):
+            a, b = max(j - 1, 0), min(j + 1, columns - 1)
+            top = max(highest[a], max(highest[j], highest[b]))
+            steep[i, j] = top - min(lowest[a], min(lowest[j], lowest[b])) > limit
+    return steep
 
 
 @kernel
 def _block_range(cells, n, low, high):
     """Smallest and largest value in each block of n × n cells."""
-    for i in range(low.shape[0]):
-        for j in range(low.shape[1]):
-            smallest = largest = cells[i * n, j * n]
-            for a in range(n):
-                for b in range(n):
-                    value = cells[i * n + a, j * n + b]
-                    smallest = min(smallest, value)
-                    largest = max(largest, value)
-            low[i, j] = smallest
-            high[i, j] = largest
+    rows, columns = low.shape
+    lowest, highest = np.empty(columns * n, np.float32), np.empty(columns * n, np.float32)
+    for i in range(rows):
+        lowest[:] = highest[:] = cells[i * n, : columns * n]
+        for k in range(i * n + 1, i * n + n):
+            _lower(lowest, cells[k])
+            _raise(highest, cells[k])
+        low[i], high[i] = lowest[::n], highest[::n]
+        for b in range(1, n):
+            _lower(low[i], lowest[b::n])
+            _raise(high[i], highest[b::n])
+
+
+@kernel
+def _lower(row, other):
+    """The smaller of two rows, in place of the first; written so that it is compiled to vectors."""
+    for j in range(row.shape[0]):
+        row[j] = other[j] if other[j] < row[j] else row[j]
+
+
+@kernel
+def _raise(row, other):
+    """The larger of two rows, in place of the first."""
+    for j in range(row.shape[0]):
+        row[j] = other[j] if other[j] > row[j] else row[j]
+
+
+@kernel
+def _spread(steep, reach, valid):
+    """Set `valid` to 0 within a distance of the steep places."""
+    rows, columns = steep.shape
+    away = np.empty((rows, columns), np.int32)  # to the next steep place of the same row
+    for i in range(rows):
+        gap = columns
+        for j in range(columns):
+            gap = 0 if steep[i, j] else gap + 1
+            away[i, j] = gap
+        gap = columns
+        for j in range(columns - 1, -1, -1):
+            gap = 0 if steep[i, j] else gap + 1
+            away[i, j] = min(away[i, j], gap)
+    most = int(reach)
+    for i in range(rows):
+        row = valid[i]
+        for k in range(max(i - most, 0), min(i + most + 1, rows)):
+            half = np.int32(np.sqrt(reach * reach - (k - i) ** 2))
+            other = away[k]
+            for j in range(columns):
+                row[j] = 0 if other[j] <= half else row[j]

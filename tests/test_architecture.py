@@ -14,7 +14,7 @@ MODULES = {
 }
 
 FLOORS = (
-    {"materials", "grid", "compiled", "convex", "plugins", "seeds"},
+    {"materials", "grid", "compiled", "convex", "plugins", "seeds", "memory"},
     {"parts"},
     {"setups"},
     {"phantoms", "optics", "detector", "grains", "sandpaper", "validity"},

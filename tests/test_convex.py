@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from specksim import convex
-from specksim.convex import add_convex, chord, rotation_matrices, upper_and_lower
+from specksim.convex import add_convex, chords, rotation_matrices, upper_and_lower
 
 CUBE = np.concatenate([np.eye(3), -np.eye(3)])  # half-spaces |x|, |y|, |z| <= d
 OCTAHEDRON = np.array(list(itertools.product((1.0, -1.0), repeat=3)))  # |x| + |y| + |z| <= d
@@ -147,20 +147,24 @@ def test_polyhedra_of_different_numbers_of_faces_share_an_array():
         assert np.array_equal(*out)
 
 
-def test_chord_is_the_outline():
+def test_chords_are_the_outline():
     planes = polyhedron(OCTAHEDRON, 1.0)
-    for kernel in (chord, chord.py_func):
-        assert kernel(planes, 0.25) == pytest.approx((-0.75, 0.75))
-        low, high = kernel(planes, 1.25)
-        assert low > high
+    for kernel in (chords, chords.py_func):
+        low, high = np.empty((2, 3))
+        kernel(planes, 0.25, 0.5, low, high)
+        assert (low[:2], high[:2]) == (pytest.approx([-0.75, -0.25]), pytest.approx([0.75, 0.25]))
+        assert low[2] > high[2]
 
 
 def test_chord_of_parallel_planes_that_exclude_each_other_is_empty():
     # z <= 0 and z >= 1: no slope against each other, so no interval of x either
     planes = np.array([[[0.0, 0.0, 0.0]], [[-1.0, 0.0, 0.0]]])
-    for kernel in (chord, chord.py_func):
-        low, high = kernel(planes, 0.0)
-        assert low > high
+    for kernel in (chords, chords.py_func):
+        low, high = np.empty((2, 1))
+        kernel(planes, 0.0, 1.0, low, high)
+        assert low > 1e20  # beyond all other faces
+        kernel(-planes, 0.0, 1.0, low, high)
+        assert low < high
 
 
 @pytest.mark.parametrize("place", [(0.0, 0.0), (0.7, -0.4), (-1.7, 0.3), (1.8, 1.7), (0.2, 1.9), (9.0, 9.0)])
@@ -203,10 +207,9 @@ def test_python_kernels_agree_with_the_compiled_ones():
     rows = np.zeros((2, 40))
     for k, python in enumerate((False, True)):
         low, add = (f.py_func if python else f for f in (convex._least, convex._add_row))
-        low(faces, 0.2, -0.3, 0.1, least[k], 7)
-        work = np.empty((2, 512), np.float32)
-        assert add(rows[k], planes, 0.1, 0.05, -2.0, 0.1, np.float32(1), False, *work)
-        assert not add(rows[k], planes, 2.1, 0.05, -2.0, 0.1, np.float32(1), False, *work)
+        ramp, *work = np.arange(3 * 512, dtype=np.float32).reshape(3, 512)
+        low(faces, 0.2, -0.3, 0.1, ramp, least[k], 7)
+        add(rows[k], planes, 0.1, 0.05, -1.0, 0.9, -2.0, 0.1, np.float32(1), False, ramp, *work)
     assert rows[0].max() > 1
     assert np.allclose(*rows, atol=1e-6)
     assert np.allclose(*least, atol=1e-6)

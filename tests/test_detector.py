@@ -130,6 +130,32 @@ def test_counts_are_poisson(rng):
     assert stats.chisquare(observed, n * shares / shares.sum()).pvalue > 1e-4
 
 
+@pytest.mark.parametrize("mean", [0.3, 4.0, 9.99, 10.0, 14.5, 60.0, 2000.0, 3e5])
+def test_counts_have_the_law_of_poisson(rng, mean):
+    counts = detector.poisson_counts(np.full(200_000, mean), rng)
+    law = stats.poisson(mean)
+    edges = np.unique(law.ppf([0.001, 0.01, *np.linspace(0.05, 0.95, 19), 0.99, 0.999]))
+    observed = np.bincount(np.searchsorted(edges, counts), minlength=len(edges) + 1)
+    shares = np.diff([0.0, *law.cdf(edges), 1.0])
+    assert stats.chisquare(observed, shares * counts.size).pvalue > 1e-4
+    assert counts.mean() == pytest.approx(mean, abs=4 * math.sqrt(mean / counts.size))
+
+
+def test_python_kernels_draw_the_same_counts_as_the_compiled_ones(monkeypatch):
+    means = np.repeat([0.0, 0.5, 9.0, 12.0, 50.0, 900.0], 100).reshape(20, 30)
+    compiled = detector.poisson_counts(means, np.random.default_rng(4))
+    for name in ("_propose", "_settle", "_hat", "_accepts", "_count_few"):
+        monkeypatch.setattr(detector, name, getattr(detector, name).py_func)
+    assert np.array_equal(detector.poisson_counts(means, np.random.default_rng(4)), compiled)
+    assert (compiled[means == 0] == 0).all()
+
+
+@pytest.mark.parametrize("bad", [-1e-9, np.nan, np.inf])
+def test_an_expected_image_that_is_none_is_refused(rng, bad):
+    with pytest.raises(ValueError, match="must be finite and >= 0"):
+        detector.poisson_counts(np.array([[1.0, bad]]), rng)
+
+
 def test_noise_of_different_pixels_is_independent(rng):
     noise = detector.expose(np.ones((200, 200)), counting(400.0), rng) - 400.0
     for axis in (0, 1):
@@ -184,7 +210,7 @@ def camera(photons=1000.0, **values):
 def test_the_default_detector_is_photon_noise_alone(rng):
     expected = rng.random((50, 50))
     counts = detector.expose(expected, camera(), np.random.default_rng(3))
-    assert np.array_equal(counts, np.random.default_rng(3).poisson(1000.0 * expected))
+    assert np.array_equal(counts, detector.poisson_counts(1000.0 * expected, np.random.default_rng(3)))
     assert detector.saturation_level(camera()) is None
 
 

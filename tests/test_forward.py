@@ -10,6 +10,7 @@ from scipy import ndimage
 from specksim import Setup, detector, phantoms, seeds, tracing, validity
 from specksim.forward import simulate, simulate_pair
 from specksim.materials import refractive_index
+from specksim.optics import refraction
 from specksim.sandpaper import SpeckleField, cut, draw_places, simulate_field
 from specksim.tracing import refract, trace_object
 from specksim.validity import valid_mask
@@ -128,10 +129,16 @@ def test_two_materials_add_their_optical_paths(small_setup):
     grain = {"shape": "sphere", "x_um": 0.0, "y_um": 0.0, "radius_um": 40.0, "inclusion": True}
     scene = {**BALL, "bodies": [*BALL["bodies"], {**grain, "material": "al2o3"}]}
     maps = phantoms.thickness(scene, small_setup.ray_nodes(2))
-    paths = tracing.optical_paths(maps, 28.0)
-    for position, path in enumerate((paths.refraction, paths.absorption)):
-        expected = sum(refractive_index(name, 28.0)[position] * thickness for name, thickness in maps.items())
-        assert np.allclose(path, expected, rtol=1e-5)
+    (line,) = refract(small_setup, maps)
+    bent, lost = (
+        sum(refractive_index(name, 28.0)[position] * thickness for name, thickness in maps.items())
+        for position in (0, 1)
+    )
+    d = refraction.displacement(bent, small_setup.effective_distance_m, small_setup.ray_pitch_m)
+    assert np.allclose((line.dx, line.dy), d, atol=1e-5)
+    assert np.abs(d).max() > 1
+    through = refraction.transmitted_intensity(lost, small_setup.wavenumber_per_m)
+    assert np.allclose(line.transmission, through, rtol=1e-6)
     assert len(maps) == 2
 
 

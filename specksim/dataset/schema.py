@@ -80,7 +80,7 @@ def is_checksum(column: str) -> bool:
 
 def checksum(values: np.ndarray) -> int:
     """CRC-32 of an array's bytes, in C order."""
-    return zlib.crc32(np.ascontiguousarray(values).tobytes())
+    return zlib.crc32(np.ascontiguousarray(values).data)
 
 
 def parameter_checksum(columns: Mapping[str, Any]) -> int:

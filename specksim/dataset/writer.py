@@ -187,9 +187,19 @@ def write_images(file: h5py.File, row: int, pair: SpecklePair) -> dict[str, Any]
     checksums = {schema.PARAMETER_CHECKSUM: schema.parameter_checksum(columns)}
     for name, stored in file[schema.DATA].items():
         values = getattr(pair, name)
-        stored[row] = values
+        _write_row(stored, row, values)
         checksums[name] = schema.checksum(values)
     return columns | {schema.checksum_name(name): checksum for name, checksum in checksums.items()}
+
+
+def _write_row(stored: h5py.Dataset, row: int, values: np.ndarray) -> None:
+    """`stored[row] = values`; without compression frame by frame as they are, past all conversions."""
+    if stored.id.get_create_plist().get_nfilters():
+        stored[row] = values
+        return
+    frames = np.ascontiguousarray(values, stored.dtype)
+    for step in np.ndindex(*frames.shape[:-2]):
+        stored.id.write_direct_chunk((row, *step, 0, 0), frames[step])
 
 
 def write_parameters(file: h5py.File, rows: Sequence[dict[str, Any]]) -> None:

@@ -26,6 +26,7 @@ from specksim.convex import add_convex, rotation_matrices, upper_and_lower
 from specksim.grid import Grid
 from specksim.phantoms.capsules import add_capsule
 from specksim.phantoms.quadrics import add_quadric, cone, ellipsoid
+from specksim.phantoms.rows import columns_between
 
 _SUBSAMPLES = 4  # along each axis, where a rim crosses a cell
 
@@ -62,8 +63,8 @@ def thickness(scene: Mapping[str, Any], grid: Grid) -> dict[str, np.ndarray]:
             add(maps[host], body, grid, -1.0)
         if own is not None or not inclusion:
             add(maps.setdefault(own or host, np.zeros(grid.shape, np.float32)), body, grid, 1.0)
-    for material in maps:  # rounding leaves a void's chord a hair above its host's
-        np.maximum(maps[material], 0.0, out=maps[material])
+    if any(body.get("inclusion", False) for body in scene["bodies"]):
+        np.maximum(maps[host], 0.0, out=maps[host])  # rounding leaves a void's chord a hair above its host's
     return maps
 
 
@@ -118,51 +119,67 @@ def _round_chord(squared_distance, radius):
 
 @kernel
 def _sphere(out, y, x, radius, y_origin, x_origin, pitch, weight):
-    rows, columns = out.shape
-    reach = radius + pitch
-    for i in range(
-        max(0, int((y - reach - y_origin) / pitch)), min(rows, int((y + reach - y_origin) / pitch) + 2)
-    ):
+    start = x_origin - x
+    for i in range(out.shape[0]):
         dy = y_origin + i * pitch - y
-        half = np.sqrt(max(reach * reach - dy * dy, 0.0))
-        for j in range(
-            max(0, int((x - half - x_origin) / pitch)), min(columns, int((x + half - x_origin) / pitch) + 2)
-        ):
-            dx = x_origin + j * pitch - x
-            distance = np.sqrt(dx * dx + dy * dy)
-            if distance < radius - pitch:
-                chord = _round_chord(dx * dx + dy * dy, radius)
-            elif distance > radius + pitch:
-                chord = 0.0
-            else:
-                chord = 0.0
-                for a in range(_SUBSAMPLES):
-                    v = dy + ((a + 0.5) / _SUBSAMPLES - 0.5) * pitch
-                    for b in range(_SUBSAMPLES):
-                        u = dx + ((b + 0.5) / _SUBSAMPLES - 0.5) * pitch
-                        chord += _round_chord(u * u + v * v, radius)
-                chord /= _SUBSAMPLES * _SUBSAMPLES
-            out[i, j] += weight * chord
+        outer = (radius + pitch) ** 2 - dy * dy
+        if outer <= 0.0:
+            continue
+        row = out[i]
+        reach = np.sqrt(outer)
+        first, last = columns_between(-reach, reach, start, pitch, row.shape[0])
+        inner = np.sqrt(max((max(radius - pitch, 0.0)) ** 2 - dy * dy, 0.0))
+        left, right = columns_between(-inner, inner, start, pitch, row.shape[0])
+        left, right = (left, right) if inner > 0.0 and left < right else (last, last)
+        _sphere_rim(row[first:left], dy, start + first * pitch, radius, pitch, weight)
+        _add_chords(row[left:right], start + left * pitch, pitch, radius * radius - dy * dy, 2.0 * weight)
+        _sphere_rim(row[right:last], dy, start + right * pitch, radius, pitch, weight)
 
 
 @kernel
 def _cylinder(out, y, x, along_x, along_y, radius, y_origin, x_origin, pitch, weight):
-    rows, columns = out.shape
-    for i in range(rows):
-        dy = y_origin + i * pitch - y
-        for j in range(columns):
-            distance = (x_origin + j * pitch - x) * along_y - dy * along_x
-            if abs(distance) < radius - pitch:
-                chord = _round_chord(distance * distance, radius)
-            elif abs(distance) > radius + pitch:
-                continue
-            else:
-                chord = 0.0
-                for a in range(_SUBSAMPLES):
-                    v = ((a + 0.5) / _SUBSAMPLES - 0.5) * pitch
-                    for b in range(_SUBSAMPLES):
-                        u = ((b + 0.5) / _SUBSAMPLES - 0.5) * pitch
-                        s = distance + u * along_y - v * along_x
-                        chord += _round_chord(s * s, radius)
-                chord /= _SUBSAMPLES * _SUBSAMPLES
-            out[i, j] += weight * chord
+    step = pitch * along_y
+    for i in range(out.shape[0]):
+        row = out[i]
+        start = (x_origin - x) * along_y - (y_origin + i * pitch - y) * along_x
+        outer, inner = radius + pitch, max(radius - pitch, 0.0)
+        first, last = columns_between(-outer, outer, start, step, row.shape[0])
+        left, right = columns_between(-inner, inner, start, step, row.shape[0])
+        left, right = (left, right) if left < right else (last, last)
+        for a, b in ((first, left), (right, last)):
+            _cylinder_rim(row[a:b], start + a * step, along_x * pitch, step, radius, weight)
+        _add_chords(row[left:right], start + left * step, step, radius * radius, 2.0 * weight)
+
+
+@kernel
+def _add_chords(row, start, step, square, weight):
+    """Add weight · √(square − s²) to a row on which s grows in steps."""
+    for j in range(row.shape[0]):
+        s = start + j * step
+        row[j] += weight * np.sqrt(np.float32(square - s * s))
+
+
+@kernel
+def _sphere_rim(row, dy, dx, radius, pitch, weight):
+    """Add the mean chord over each cell of a row that begins at (dy, dx) from the middle of a sphere."""
+    for j in range(row.shape[0]):
+        total = 0.0
+        for a in range(_SUBSAMPLES):
+            v = dy + ((a + 0.5) / _SUBSAMPLES - 0.5) * pitch
+            for b in range(_SUBSAMPLES):
+                u = dx + (j + (b + 0.5) / _SUBSAMPLES - 0.5) * pitch
+                total += _round_chord(u * u + v * v, radius)
+        row[j] += weight * total / (_SUBSAMPLES * _SUBSAMPLES)
+
+
+@kernel
+def _cylinder_rim(row, distance, down, right, radius, weight):
+    """Add the mean chord over each cell of a row; the distance from the axis grows by `right` a column."""
+    for j in range(row.shape[0]):
+        total = 0.0
+        for a in range(_SUBSAMPLES):
+            v = distance - ((a + 0.5) / _SUBSAMPLES - 0.5) * down
+            for b in range(_SUBSAMPLES):
+                s = v + (j + (b + 0.5) / _SUBSAMPLES - 0.5) * right
+                total += _round_chord(s * s, radius)
+        row[j] += weight * total / (_SUBSAMPLES * _SUBSAMPLES)

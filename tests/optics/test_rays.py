@@ -152,3 +152,42 @@ def test_arguments_are_left_alone_and_any_layout_will_do(rng):
     assert arrived.dtype == np.float32
     assert all(np.array_equal(a, b) for a, b in zip((light, dx, dy), kept, strict=True))
     assert np.array_equal(arrived, deposit(light.astype(np.float32, order="C"), dx, dy))
+
+
+@pytest.mark.parametrize("steepness", [0.0, 0.01, 0.04, 0.3], ids=["one", "two", "more", "all"])
+def test_strips_of_rays_arrive_as_rays_one_by_one(rng, steepness):
+    # rays of a strip that move by the same whole cells, by one more or less, or by more
+    rows, columns = 23, 3 * rays._STRIP + 7
+    light = rng.random((rows, columns)).astype(np.float32)
+    y, x = np.mgrid[:rows, :columns]
+    dx = (0.2 + 3 * steepness * np.sin(0.05 * x + 0.3 * y) / 0.05).astype(np.float32)
+    dy = (-1.3 + steepness * np.cos(0.04 * x - 0.2 * y) / 0.04).astype(np.float32)
+    one_by_one = np.zeros_like(light)
+    for i in range(rows):
+        rays._add_each(light[i], dx[i], dy[i], i, 0, columns, one_by_one)
+    for kernel in (rays._deposit, rays._deposit.py_func):
+        arrived = np.zeros_like(light)
+        assert kernel(light, dx, dy, arrived)
+        assert np.allclose(arrived, one_by_one, atol=1e-5)
+
+
+def test_python_kernels_of_strips_agree_with_the_compiled_ones(rng):
+    light, dx, dy = rng.random((3, rays._LONG)).astype(np.float32)
+    work, rows = np.zeros((2, 8 * rays._PADDED), np.float32), np.zeros((2, 2, rays._LONG + 1), np.float32)
+    for k, python in enumerate((False, True)):
+        names = ("_weigh_alike", "_weigh", "_add_three", "_add_four", "_range", "_whole_cells")
+        kernels = [getattr(rays, name) for name in names]
+        alike, weigh, three, four, span, whole = (f.py_func if python else f for f in kernels)
+        alike(light, 0.5 * dx, 0.5 * dy, np.float32(0), np.float32(0), work[k])
+        three(work[k], 1, rows[k, 0, :-1])
+        weigh(light, dx + 0.2, dy, np.float32(0), np.float32(0), work[k])
+        four(work[k], 2, rows[k, 1])
+        assert span(np.arange(rays._LONG, dtype=np.float32) - 3) == (-3, rays._STRIP - 1)
+        cells = np.empty_like(dx)
+        assert whole(3 * dx, cells)
+        assert np.array_equal(cells, np.floor(3 * dx + np.float32(0.5)))
+        assert not whole(np.float32([1.0, np.nan]), cells)
+    assert rows.min() >= 0
+    assert rows.max() > 0.5
+    assert np.allclose(*rows, atol=1e-6)
+    assert np.allclose(*work, atol=1e-6)
