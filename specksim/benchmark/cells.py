@@ -18,8 +18,8 @@ from typing import Any
 import numpy as np
 
 from specksim.benchmark.memory import peak_megabytes
-from specksim.benchmark.methods import Choice, Entrant, choose_options
-from specksim.benchmark.metrics import bootstrap, evaluate, mean_interval
+from specksim.benchmark.methods import PIXELS, Choice, Entrant, Errors, choose_options
+from specksim.benchmark.metrics import bootstrap, evaluate, mean_interval, tally
 from specksim.benchmark.pairs import (
     Measurement,
     Pairs,
@@ -108,18 +108,22 @@ def run_cell(task: Task, tick: Tick) -> None:
         warnings.simplefilter("always")
         choice = _choose(task, tick)
         with open_pairs(task.source) as pairs:
-            measured, seconds, failures = _measure_pairs(task, pairs, choice.options, tick)
+            measured, seconds, failures = _measure_pairs(task, pairs, choice.options["all"], tick)
+            if choice.options["valid"] != choice.options["all"]:
+                _measure_valid(task, pairs, choice.options["valid"], measured, failures)
     where = (task.source.name, task.entrant.label, task.exposures)
+    own = dict(task.entrant.options)
     setting = Setting(
         *where,
-        options={**dict(task.entrant.options), **choice.options},
+        options=own | choice.options["all"],
+        valid_options=own | choice.options["valid"],
         chosen_on=_chosen_on(task, choice),
-        tried=choice.tried,
+        tried={words: dict(errors) for words, errors in choice.tried.items()},
         warnings=list(dict.fromkeys(str(item.message) for item in caught))[:_MOST_WARNINGS],
     )
     figures = _figures(where, list(measured.values()), task.seed)
     if measured:
-        peak = peak_megabytes(task.source, task.entrant, task.exposures, choice.options)
+        peak = peak_megabytes(task.source, task.entrant, task.exposures, choice.options["all"])
         figures += _costs(where, list(seconds.values()), peak, task.seed)
     _save(task, Cell(setting, figures, failures, list(measured)), list(measured.values()))
 
@@ -130,20 +134,28 @@ def run_cell(task: Task, tick: Tick) -> None:
 def _choose(task: Task, tick: Tick) -> Choice:
     """The method's options, its best window among them, found on the validation pairs."""
     if task.validation is None:
-        return Choice({}, {})
+        return Choice({pixels: {} for pixels in PIXELS}, {})
     with open_pairs(task.validation) as pairs, open_dataset(task.validation.path) as dataset:
         rows = range(len(pairs))
         largest = max(float(np.abs(dataset.read(name, row)).max()) for name in ("dx", "dy") for row in rows)
         frame = pairs.setup.detector
 
-        def score(options: Mapping[str, Any]) -> float:
-            return float(np.mean([_error(task, pairs, row, options, tick) for row in rows]))
+        def score(options: Mapping[str, Any]) -> Errors:
+            tallies = [_tallies(task, pairs, row, options, tick) for row in rows]
+            if any(found is None for found in tallies):
+                return dict.fromkeys(PIXELS, math.nan)
+            return {
+                pixels: evaluate(np.sum([found[pixels] for found in tallies if found], axis=0))["epe_mean"]
+                for pixels in PIXELS
+            }
 
         return choose_options(task.entrant, largest, min(frame.rows, frame.columns), score)
 
 
-def _error(task: Task, pairs: Pairs, row: int, options: Mapping[str, Any], tick: Tick) -> float:
-    """Mean endpoint error of a pair, px; NaN where the method fails."""
+def _tallies(
+    task: Task, pairs: Pairs, row: int, options: Mapping[str, Any], tick: Tick
+) -> dict[str, np.ndarray] | None:
+    """Tallies of a pair on each of `PIXELS`; None where the method fails."""
     pair = pairs[row]
     images = exposures_of(pair, task.exposures)
     try:
@@ -151,18 +163,20 @@ def _error(task: Task, pairs: Pairs, row: int, options: Mapping[str, Any], tick:
     except MethodUnavailable:
         raise
     except FAILURES:
-        return math.nan
+        return None
     finally:
         tick()
-    error = displacement_error(result, true_displacement(pair))
-    return float(np.hypot(error[..., 0], error[..., 1]).mean())
+    truth = true_displacement(pair)
+    error = displacement_error(result, truth)
+    valid = pair.valid > 0
+    return {"all": tally(error, truth, np.ones_like(valid)), "valid": tally(error, truth, valid)}
 
 
 def _chosen_on(task: Task, choice: Choice) -> str:
     if task.validation is None:
         return ""
     words = f"{task.validation.name}, {task.validation.pairs} pairs"
-    failed = choice.tried and all(math.isnan(error) for error in choice.tried.values())
+    failed = choice.tried and all(math.isnan(errors["all"]) for errors in choice.tried.values())
     return f"{words}: the method failed with every window" if failed else words
 
 
@@ -180,21 +194,11 @@ def _measure_pairs(
     def run(images: tuple[np.ndarray, np.ndarray], material: str) -> Retrieval:
         return task.entrant.run(*images, pairs.setup, material, options)
 
-    @contextlib.contextmanager
-    def noting(row: int, what: str = "") -> Iterator[None]:
-        try:
-            yield
-        except MethodUnavailable:
-            raise
-        except FAILURES as error:
-            words = what + (" ".join(str(error).split()) or type(error).__name__)
-            failures.append(Failure(task.source.name, task.entrant.label, task.exposures, row, words))
-
     for row in range(len(pairs)):
         pair = pairs[row]
         images = exposures_of(pair, task.exposures)
         material = pair.scene["material"]
-        with noting(row):
+        with _noting(task, failures, row):
             if row == 0:  # compiles, loads, traces
                 run(images, material)
             start = time.perf_counter()
@@ -203,13 +207,54 @@ def _measure_pairs(
             found = measure(result, pair, pairs.setup)
             numbers = found.numbers | special_numbers(result, pair, pairs.setup)
             measured[row], seconds[row] = replace(found, numbers=numbers), taken
+            for (group, metric), value in numbers.items():
+                if math.isnan(value):
+                    failures.append(_failure(task, row, f"{metric} of the {group}: the result shows none"))
         if row in measured:
             still = zero_motion_pairs(images[0], pair.index, pairs.setup.detector.plain)
             for name, same in still.items():
-                with noting(row, f"{name}: "):
+                with _noting(task, failures, row, f"{name}: "):
                     measured[row].tallies[name, "all"] = measure_still(run(same, material))
         tick()
     return measured, seconds, failures
+
+
+def _measure_valid(
+    task: Task,
+    pairs: Pairs,
+    options: Mapping[str, Any],
+    measured: dict[int, Measurement],
+    failures: list[Failure],
+) -> None:
+    """Measure the valid pixels again, with options of their own."""
+    for row in list(measured):
+        pair = pairs[row]
+        found = None
+        with _noting(task, failures, row, "valid pixels: "):
+            images = exposures_of(pair, task.exposures)
+            result = task.entrant.run(*images, pairs.setup, pair.scene["material"], options)
+            found = measure(result, pair, pairs.setup).tallies
+        if found is None:
+            del measured[row]  # or else figures of one row would be of different pairs
+            continue
+        valid = {key: values for key, values in found.items() if key[1] == "valid"}
+        measured[row] = replace(measured[row], tallies=measured[row].tallies | valid)
+
+
+@contextlib.contextmanager
+def _noting(task: Task, failures: list[Failure], row: int, what: str = "") -> Iterator[None]:
+    """Keep what a method raises for a pair as a failure."""
+    try:
+        yield
+    except MethodUnavailable:
+        raise
+    except FAILURES as error:
+        words = " ".join(str(error).split()) or type(error).__name__
+        failures.append(_failure(task, row, what + words))
+
+
+def _failure(task: Task, row: int, message: str) -> Failure:
+    return Failure(task.source.name, task.entrant.label, task.exposures, row, message)
 
 
 # ---- figures ----------------------------------------------------------------------------------------

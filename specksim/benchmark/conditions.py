@@ -24,6 +24,7 @@ _SHEETS = ((1, 0.1), (1, 0.3), (1, 0.7), (2, 0.7), (4, 0.7), (6, 0.7))  # sheets
 _BLURS_PX = (0.3, 0.5, 1.0, 1.5, 2.5)
 _COARSE_GRAIN_UM = 300.0
 _DEFOCUS_PX = 0.7
+_PAIRS_PER_FIELD = 4  # or all pairs of a condition would share one sandpaper
 _STAR_MATERIAL = "al2o3"  # displaces most: its sine stands well above the noise
 
 
@@ -104,7 +105,8 @@ def conditions(names: tuple[str, ...], setup: Setup, seed: int) -> tuple[Conditi
 
 def _request(setup: Setup, seed: int, **options: Any) -> Request:
     given = {"material": MIXED, "geometries": BODIES, **options}
-    return Request.create(setup, split="evaluation", seed=seed, **given)
+    several = setup.with_values(numerics__pairs_per_field=_PAIRS_PER_FIELD)
+    return Request.create(several, split="evaluation", seed=seed, **given)
 
 
 def _exposures(setup: Setup, seed: int) -> tuple[Condition, ...]:

@@ -6,6 +6,7 @@ import math
 import warnings
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -21,6 +22,7 @@ EXPOSURES = (1, 2, 4, 10, 20)
 """Numbers of exposures that are used where there are as many."""
 
 _STRIDE = 3
+_SHIFTS_PX = (2, 4)
 _PROBE_PX = 64
 
 
@@ -116,19 +118,27 @@ class Entrant:
         return retrieve(called, reference, sample, setup=setup, **more, **dict(self.options), **options)
 
 
+PIXELS = ("all", "valid")
+"""Pixels that are measured on, each at the options that are best for them."""
+
+Errors = Mapping[str, float]
+"""Mean endpoint error of validation pairs on each of `PIXELS`, px; NaN where the method fails."""
+
+
 @dataclass(frozen=True)
 class Choice:
     """Options that the benchmark chose for a method.
 
     Attributes
     ----------
-    options : dict
-    tried : dict of str to float
-        Mean endpoint error on the validation pairs, px, of each window; NaN where the method failed.
+    options : dict of str to dict
+        The best ones for each of `PIXELS`.
+    tried : dict of str to Errors
+        What some options, in words, gave on the validation pairs.
     """
 
-    options: dict[str, Any]
-    tried: dict[str, float]
+    options: dict[str, dict[str, Any]]
+    tried: dict[str, Errors]
 
 
 def require(entrants: Sequence[Entrant], setups: Sequence[Setup]) -> None:
@@ -158,58 +168,69 @@ def choose_options(
     entrant: Entrant,
     largest_px: float,
     side_px: int,
-    score: Callable[[Mapping[str, Any]], float],
+    score: Callable[[Mapping[str, Any]], Errors],
 ) -> Choice:
-    """The best options of a method, by a score on validation pairs.
+    """The best options of a method for all and for valid pixels, by a score on validation pairs.
+
+    The best window is sought with a `max_shift` of 4 px or less, then, with that window, the best of three
+    `max_shift`: 2 px, 4 px, and what reaches the largest displacement. A larger one finds larger
+    displacements, and more that are not there.
 
     Parameters
     ----------
     entrant : Entrant
         What its user gave is left as it is.
     largest_px : float
-        Largest displacement along an axis in the validation pairs: `max_shift` is the next whole number that
-        leaves room for one pixel more.
+        Largest displacement along an axis in the validation pairs.
     side_px : int
         The frame's shorter side: no window is larger, and no `max_shift` half of it.
     score : callable
-        Mean endpoint error with some options, px; NaN where the method fails.
+        `Errors` with some options.
 
     Returns
     -------
     Choice
     """
-    options: dict[str, Any] = {}
-    if entrant.takes("max_shift"):
-        options["max_shift"] = max(1, min(math.ceil(largest_px) + 1, (side_px - 1) // 2))
-    if not entrant.takes("window"):
-        return Choice(options, {})
-    windows = [window for window in WINDOWS if window <= side_px]
-    best, tried = search(windows, lambda window: score({**options, "window": window}))
-    if best is not None:
-        options["window"] = best
-    return Choice(options, {str(window): tried[window] for window in sorted(tried)})
+    tried: dict[str, Errors] = {}
+
+    def error(pixels: str, **options: Any) -> float:
+        words = ", ".join(f"{name} {value}" for name, value in options.items())
+        if words not in tried:
+            tried[words] = score(options)
+        return tried[words][pixels]
+
+    reach = max(1, min(math.ceil(largest_px) + 1, (side_px - 1) // 2))
+    shifts = sorted({*(shift for shift in _SHIFTS_PX if shift < reach), reach})
+    first = {"max_shift": min(reach, max(_SHIFTS_PX))} if entrant.takes("max_shift") else {}
+    windows = [window for window in WINDOWS if window <= side_px] if entrant.takes("window") else []
+    best: dict[str, dict[str, Any]] = {}
+    for pixels in PIXELS:
+        on_these = partial(error, pixels)
+        found = search(windows, lambda window: on_these(window=window, **first)) if windows else None  # noqa: B023
+        chosen: dict[str, Any] = {} if found is None else {"window": found}
+        if first:
+            errors = {shift: on_these(**chosen, max_shift=shift) for shift in shifts if len(shifts) > 1}
+            chosen["max_shift"] = min(shifts, key=lambda shift: _or_inf(errors.get(shift, 0.0)))
+        best[pixels] = chosen
+    return Choice(best, tried)
 
 
-def search(candidates: Sequence[int], score: Callable[[int], float]) -> tuple[int | None, dict[int, float]]:
-    """The candidate of the lowest score, and all scores that were asked for.
+def _or_inf(value: float) -> float:
+    return math.inf if math.isnan(value) else value
+
+
+def search(candidates: Sequence[int], score: Callable[[int], float]) -> int | None:
+    """The candidate of the lowest score; None if every score is NaN.
 
     Every third candidate is tried, then the neighbours of the best until both are worse: the lowest of all
-    where the score has one minimum. None if every score is NaN.
+    where the score has one minimum.
     """
-    tried: dict[int, float] = {}
-
-    def value(place: int) -> float:
-        return math.inf if math.isnan(tried[candidates[place]]) else tried[candidates[place]]
-
+    found: dict[int, float] = {}
     todo = list(dict.fromkeys([*range(0, len(candidates), _STRIDE), len(candidates) - 1]))
-    done: set[int] = set()
     while todo:
-        for place in todo:
-            tried[candidates[place]] = score(candidates[place])
-        done |= set(todo)
-        best = min(sorted(done), key=value)
-        near = (best - 1, best + 1)
-        todo = [place for place in near if 0 <= place < len(candidates) and place not in done]
-        if math.isinf(value(best)):
-            return None, tried
-    return candidates[best], tried
+        found |= {place: _or_inf(score(candidates[place])) for place in todo}
+        best = min(sorted(found), key=found.__getitem__)
+        if math.isinf(found[best]):
+            return None
+        todo = [k for k in (best - 1, best + 1) if 0 <= k < len(candidates) and k not in found]
+    return candidates[best]

@@ -169,7 +169,7 @@ def measure(result: Retrieval, pair: SpecklePair, setup: Setup) -> Measurement:
     Notes
     -----
     The phase is integrated from dx and dy in the same way for every method, and compared to what the same
-    integration makes of the true ones, so that the constant that is free does not count.
+    integration makes of the true ones; the constant, which is free, is taken off the difference.
     """
     if result.dx.shape != pair.dx.shape:
         raise ValueError(f"the result must have the shape {pair.dx.shape}, got {result.dx.shape}")
@@ -183,7 +183,7 @@ def measure(result: Retrieval, pair: SpecklePair, setup: Setup) -> Measurement:
         for pixels in ("all", "valid")
     }
     phase = integrate_phase(result.dx, result.dy, setup) - integrate_phase(pair.dx, pair.dy, setup)
-    numbers = {("all", "phase_rmse"): float(np.sqrt(np.mean(phase**2)))}
+    numbers = {("all", "phase_rmse"): float(np.std(phase, dtype=np.float64))}
     return Measurement(pair.scene["geometry"], pair.scene["material"], tallies, numbers)
 
 

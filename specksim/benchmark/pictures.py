@@ -53,6 +53,8 @@ class Finding:
         Error of one pair, px.
     exposures : float
         That UMPA needs for the same error; inf if its last number of exposures is not enough, 1 if one is.
+    fewest, most_needed : float
+        The same for the ends of the interval of the error.
     most : int
         Exposures that UMPA was given at most.
     """
@@ -60,6 +62,8 @@ class Finding:
     method: str
     level: Number
     exposures: float
+    fewest: float
+    most_needed: float
     most: int
 
     def words(self, name: str) -> str:
@@ -69,7 +73,19 @@ class Finding:
             return f"{error}; UMPA needs more than {self.most} exposures for that"
         if self.exposures <= 1:
             return f"{error}; UMPA is there with one exposure"
-        return f"{error}; UMPA needs {self.exposures:.1f} exposures for that"
+        return f"{error}; UMPA needs {self.needed()} exposures for that"
+
+    def needed(self) -> str:
+        """The exposures that UMPA needs, with what the interval of the error makes of them."""
+        if self.exposures == math.inf:
+            return f"more than {self.most}"
+        if self.exposures <= 1:
+            return "1 or less"
+        needed = f"{self.exposures:.0f}"
+        if math.isnan(self.level.low):
+            return needed
+        last = f"{self.most_needed:.0f}" if self.most_needed < math.inf else f"over {self.most}"
+        return f"{needed} ({self.fewest:.0f}–{last})"
 
 
 def findings(view: View, data: str) -> tuple[str, list[Finding]]:
@@ -78,19 +94,24 @@ def findings(view: View, data: str) -> tuple[str, list[Finding]]:
     Empty where there is no such curve, or no method that takes single pairs only.
     """
     rows = view.rows(data)
-    for umpa in (method for method in view.methods if view.is_umpa(method)):
+    own = [method for method in view.methods if view.is_umpa(method)]
+    for umpa in sorted(own, key=lambda label: "@" in label):  # rather the one whose window was not fixed
         points = _points(view, data, (row for row in rows if row.method == umpa))
         if len(points) > 1:
             break
     else:
         return "", []
-    several = {row.method for row in rows if row.exposures > 1}
+    single = {entry["label"] for entry in view.raw["methods"] if entry["single_pair"]}
     found = []
     for row in rows:
         level = view.number(data, row, "epe_mean")
-        if row.exposures == 1 and row.method not in several and level.value > 0:
+        if row.exposures == 1 and row.method in single and level.value > 0:
             counts, errors = zip(*((row.exposures, value.value) for row, value in points), strict=True)
-            found.append(Finding(row.method, level, crossing(counts, errors, level.value), max(counts)))
+            needed, fewest, most = (
+                crossing(counts, errors, error) if error > 0 else math.nan
+                for error in (level.value, level.high, level.low)
+            )
+            found.append(Finding(row.method, level, needed, fewest, most, max(counts)))
     return umpa, found
 
 
@@ -104,10 +125,7 @@ def headline(view: View, data: dict[str, Any]) -> Picture | None:
     levels = []
     for finding in found:
         label = finding.method
-        met = "1 or less" if finding.exposures <= 1 else f"{finding.exposures:.1f}"
-        if finding.exposures == math.inf:
-            met = f"more than {finding.most}"
-        words = f"{charts.short(label, 30)}, 1 pair: UMPA needs {met}"
+        words = f"{charts.short(label, 30)}, 1 pair: UMPA needs {finding.needed()}"
         one = _series(view, finding.method, words, [1.0], [finding.level])
         levels.append((one, finding.exposures))
     words = ". ".join(finding.words(finding.method) for finding in found)
@@ -115,8 +133,9 @@ def headline(view: View, data: dict[str, Any]) -> Picture | None:
         _file_name("headline", data["name"]),
         charts.headline(line, levels, _ERROR),
         f"{capital(data['title'])}: error of one pair through single-pair methods (lines across) against "
-        "UMPA's over its number of exposures, each at its best window. Circle: the exposures UMPA needs for "
-        f"the same error, on straight lines in the logarithms. From {described(data)}. {_BANDS}",
+        f"the error of {umpa} over its number of exposures. Circle: the exposures UMPA needs for the same "
+        "error, on straight lines in the logarithms; in brackets for the ends of the interval of the error "
+        f"across. From {described(data)}. {_BANDS}",
         f"Curve of UMPA falling with the exposures, crossed by lines. {words}.",
     )
 
@@ -220,7 +239,7 @@ def _over_exposures(view: View, data: str, rows: Sequence[Row], label: str) -> c
 def _series(
     view: View, method: str, label: str, x: Sequence[float], found: Sequence[Number], line: int = 0
 ) -> charts.Series:
-    y, low, high = zip(*found, strict=True)
+    y, low, high, _ = zip(*found, strict=True)
     return charts.Series(label, view.methods.index(method), tuple(x), y, low, high, line)
 
 

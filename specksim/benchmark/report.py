@@ -15,6 +15,7 @@ RESULTS, REPORT, FIGURES = "results.json", "report.html", "figures"
 
 _RESOLUTION_COLUMNS = (
     ("star", "period_90_px", "period at 90 %"),
+    ("wedge", "slope", "slope"),
     ("wedge", "noise_px", "noise"),
     ("star", "indicator", "indicator"),
     ("edge", "edge_width_px", "edge width"),
@@ -57,9 +58,10 @@ def write_report(folder: Path) -> str:
 
 
 _RESOLUTION = (
-    "The shortest period of a sine of constant amplitude of which 90 % are recovered, the noise of a "
-    "displacement that is the same everywhere, their product (the metrological efficiency indicator of "
-    "the DIC Challenge 2.0), and the 10–90 % width of the response to an edge. Less is better."
+    "The shortest period of a sine of constant amplitude of which 90 % are recovered; of a displacement that "
+    "is constant the recovered share (slope) and the noise over it; period times noise (the metrological "
+    "efficiency indicator of the DIC Challenge 2.0); and the 10–90 % width of the response to an edge. Less "
+    "is better; the slope should be 1."
 )
 _ROBUSTNESS = "Mean endpoint error on data unlike those that the networks were trained on."
 

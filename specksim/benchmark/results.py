@@ -58,14 +58,15 @@ class Data:
 
 @dataclass(frozen=True)
 class Setting:
-    """Options that a method ran with, on what they were chosen, the error of each window; its warnings."""
+    """Options of a method, for all and for valid pixels; on what chosen, out of what; warnings."""
 
     data: str
     method: str
     exposures: int
     options: dict[str, Any]
+    valid_options: dict[str, Any]
     chosen_on: str
-    tried: dict[str, float]
+    tried: dict[str, dict[str, float]]
     warnings: list[str]
 
 
@@ -200,7 +201,9 @@ def _from_plain(kind: Any, entry: dict[str, Any]) -> Any:
     values: dict[str, Any] = {}
     for name, value in entry.items():
         if name == "tried":
-            values[name] = {option: _number(error) for option, error in value.items()}
+            values[name] = {
+                words: {k: _number(e) for k, e in errors.items()} for words, errors in value.items()
+            }
         else:
             values[name] = _number(value) if name in floats else value
     return kind(**values)
@@ -278,7 +281,11 @@ _COMPARED: tuple[tuple[str, str, _Look, _Look], ...] = (
         "setting",
         "settings",
         lambda one: (one.data, one.method, one.exposures),
-        lambda one: {"options": one.options, **one.tried},
+        lambda one: {
+            "options": one.options,
+            "valid_options": one.valid_options,
+            **{f"{words}, {k}": error for words, errors in one.tried.items() for k, error in errors.items()},
+        },
     ),
     (
         "figure",

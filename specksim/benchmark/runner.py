@@ -32,7 +32,7 @@ from specksim.locks import lock
 from specksim.setups import Setup
 from specksim.workers import run_tasks
 
-PAIRS = 20
+PAIRS = 24
 """Simulated for each condition."""
 
 CELLS, DATA = "cells", "data"

@@ -11,6 +11,7 @@ from specksim.retrieval import Retrieval
 from specksim.setups import Setup
 
 _BORDER_PX = 8  # methods with windows are blind there
+_LEAST_SLOPE = 0.5
 
 Numbers = dict[tuple[str, str], float]
 """By group, which is the object's, and metric."""
@@ -19,9 +20,10 @@ Numbers = dict[tuple[str, str], float]
 def special_numbers(result: Retrieval, pair: SpecklePair, setup: Setup) -> Numbers:
     """Metrics that a pair of some geometry has, one number each; NaN where the result gives none.
 
-    A `star` has the period at which 90 % of its amplitude are recovered, a `wedge`, whose displacement is
-    constant, the noise; a staircase (`steps`) the width of the response to an edge; spheres and fibres that
-    show enough of themselves the errors of diameter and δ of a fit.
+    A `star` has the period at which 90 % of its amplitude are recovered; a `wedge`, whose displacement is
+    constant, how much of that is recovered, and the noise over it; a staircase (`steps`) the width of the
+    response to an edge; spheres and fibres that show enough of themselves the errors of diameter and δ of a
+    fit.
     """
     find = _SPECIAL.get(pair.scene["geometry"])
     return {} if find is None or "drift" in pair.scene else find(result, pair, setup)
@@ -37,7 +39,12 @@ def _star(result: Retrieval, pair: SpecklePair, setup: Setup) -> Numbers:
 
 def _wedge(result: Retrieval, pair: SpecklePair, setup: Setup) -> Numbers:
     inside = np.s_[_BORDER_PX:-_BORDER_PX, _BORDER_PX:-_BORDER_PX]
-    return {("wedge", "noise_px"): noise_level(result.dx[inside], result.dy[inside])}
+    dx, dy = result.dx[inside], result.dy[inside]
+    true_x, true_y = float(pair.dx.mean()), float(pair.dy.mean())
+    slope = float((true_x * dx + true_y * dy).mean()) / (true_x**2 + true_y**2)
+    # a result that is shrunk has less noise for nothing: none is told of one that shows less than half
+    noise_px = noise_level(dx, dy) / slope if slope > _LEAST_SLOPE else math.nan
+    return {("wedge", "slope"): slope, ("wedge", "noise_px"): noise_px}
 
 
 def _steps(result: Retrieval, pair: SpecklePair, setup: Setup) -> Numbers:

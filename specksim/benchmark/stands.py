@@ -17,8 +17,7 @@ from specksim.generation import run_plan
 from specksim.plan import make_plan
 from specksim.request import Request
 
-VALIDATION_PAIRS = 8
-"""Simulated for each data set to choose windows on."""
+_LEAST_VALIDATION_PAIRS = 8
 
 BOUND_WINDOW_PX = 13
 _MOST_VALIDATION_PAIRS = 24  # of a file given for it
@@ -68,9 +67,10 @@ class Simulation:
         return source_of(plan.target, pairs, **blur)
 
     def validation(self, name: str, request: Request, **blur: float) -> Source:
-        """Pairs of another split of a request, to choose windows on."""
+        """Pairs of another split of a request, to choose windows on: every geometry in every material."""
         split = "evaluation" if request.split == "validation" else "validation"
-        return self.make(f"{name}-validation", replace(request, split=split), VALIDATION_PAIRS, **blur)
+        pairs = max(_LEAST_VALIDATION_PAIRS, len(request.geometries) * len(request.materials))
+        return self.make(f"{name}-validation", replace(request, split=split), pairs, **blur)
 
 
 def source_of(path: Path, most: int = 0, **blur: float) -> Source:
@@ -138,11 +138,13 @@ def _given(path: str, request: Request, data: str) -> Source:
             f"{path} must have the {request.steps} exposures of {data}, got {other.steps}: without "
             "--validation pairs that have are simulated"
         )
-    if not request.reference and (other.seed, other.split) == (request.seed, request.split):
+    if (other.seed, other.split) == (request.seed, request.split):
         raise ValueError(
             f"{path} has the sandpaper of {data} (split {request.split}, seed {request.seed}): windows must "
             "be chosen on other pairs"
         )
+    if other.setup != request.setup:
+        raise ValueError(f"{path} must be of the setup of {data}: {request.difference(other)}")
     return source_of(Path(path), _MOST_VALIDATION_PAIRS)
 
 

@@ -204,7 +204,16 @@ def settings_table(view: View) -> Table | None:
     table = Table(
         "Options of each method and how they were chosen: the mean endpoint error (px) of what was tried "
         "on validation data, which share no sandpaper with the data compared on.",
-        ("data", "method", "exposures", "options", "chosen on", "tried: error (px)", "warnings"),
+        (
+            "data",
+            "method",
+            "exposures",
+            "options",
+            "for valid pixels",
+            "chosen on",
+            "tried: all, valid (px)",
+            "warnings",
+        ),
     )
     titles = {entry["name"]: entry["title"] for entry in view.raw["data"]}
     for entry in view.raw["settings"]:
@@ -213,9 +222,18 @@ def settings_table(view: View) -> Table | None:
             (
                 Cell(titles.get(entry["data"], entry["data"])),
                 *row_head(view, Row(entry["method"], entry["exposures"])),
-                Cell(", ".join(f"{key} {value}" for key, value in entry["options"].items()) or "none"),
+                *(
+                    Cell(", ".join(f"{key} {value}" for key, value in entry[name].items()) or "none")
+                    for name in ("options", "valid_options")
+                ),
                 Cell(entry["chosen_on"]),
-                Cell("; ".join(f"{key}: {number(_or_nan(value))}" for key, value in tried.items()) or "–"),
+                Cell(
+                    "; ".join(
+                        f"{words}: {number(_or_nan(errors['all']))}, {number(_or_nan(errors['valid']))}"
+                        for words, errors in tried.items()
+                    )
+                    or "–"
+                ),
                 Cell("; ".join(entry.get("warnings", [])) or "–"),
             )
         )

@@ -16,11 +16,12 @@ ROBUSTNESS, RESOLUTION = "robustness", "resolution"
 
 
 class Number(NamedTuple):
-    """A measured value with its 95 % interval; NaN where there is none."""
+    """A measured value with its 95 % interval and the pairs that it is of; NaN where there is none."""
 
     value: float
     low: float
     high: float
+    pairs: int = 0
 
 
 class Row(NamedTuple):
@@ -110,8 +111,13 @@ class View:
 
         None where there is nothing to choose from.
         """
-        values = {row: self.number(data, row, metric, pixels, group).value for row in rows}
-        scores = {row: score(metric, value) for row, value in values.items() if not math.isnan(value)}
+        values = {row: self.number(data, row, metric, pixels, group) for row in rows}
+        most = max((found.pairs for found in values.values()), default=0)
+        scores = {  # a method that failed on the hard pairs is not the best for that
+            row: score(metric, found.value)
+            for row, found in values.items()
+            if not math.isnan(found.value) and found.pairs == most
+        }
         if len(set(scores.values())) < 2:
             return set()
         least = min(scores.values())
@@ -163,9 +169,12 @@ def _without_control(value: Any) -> Any:
 
 
 def _index(raw: dict[str, Any]) -> View:
+    def value(figure: dict[str, Any], name: str) -> float:
+        return math.nan if figure[name] is None else float(figure[name])
+
     numbers = {
         (f["data"], f["method"], f["exposures"], f["metric"], f["pixels"], f["group"]): Number(
-            *(math.nan if f[name] is None else float(f[name]) for name in ("value", "low", "high"))
+            value(f, "value"), value(f, "low"), value(f, "high"), f["pairs"]
         )
         for f in raw["figures"]
     }

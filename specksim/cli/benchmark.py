@@ -47,7 +47,7 @@ _DEFAULT_SETUP = "imbl-28kev"
     "--pairs",
     type=click.IntRange(min=1),
     metavar="N",
-    help="Pairs of a condition, and of each FILE at most. Default: 20, and all.",
+    help="Pairs of a condition, and of each FILE at most. Default: 24, and all.",
 )
 @click.option("--workers", type=click.IntRange(min=1), metavar="N", help="Processes. Default: one a core.")
 @click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True)

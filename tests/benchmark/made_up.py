@@ -143,8 +143,9 @@ def made_up_results(whole: bool = True) -> dict[str, Any]:
     ]  # fmt: skip
     settings = [
         {"data": "evaluation-flower", "method": "umpa", "exposures": exposures, "warnings": [],
-         "options": {"window": 21 - exposures}, "chosen_on": "validation, 8 pairs",
-         "tried": {"9": 0.041, "13": 0.0312, "17": None}}
+         "options": {"window": 21 - exposures}, "valid_options": {"window": 9},
+         "chosen_on": "validation, 8 pairs",
+         "tried": {"window 9": {"all": 0.041, "valid": 0.021}, "window 17": {"all": None, "valid": None}}}
         for exposures in (1, 10)
     ]  # fmt: skip
     failures = [

@@ -5,7 +5,7 @@ import math
 import numpy as np
 import pytest
 
-from specksim.benchmark.methods import WINDOWS, Entrant, choose_options, require, search
+from specksim.benchmark.methods import PIXELS, WINDOWS, Entrant, choose_options, require, search
 from specksim.retrieval import Retrieval, registry
 from specksim.retrieval.registry import Method, MethodUnavailable
 from specksim.setups import Setup
@@ -61,31 +61,40 @@ def test_which_options_are_chosen():
 
 @pytest.mark.parametrize("best", WINDOWS)
 def test_the_search_finds_the_one_minimum(best):
-    found, tried = search(WINDOWS, lambda window: abs(math.log(window / best)))
-    assert found == best
+    tried = set()
+
+    def score(window):
+        tried.add(window)
+        return abs(math.log(window / best))
+
+    assert search(WINDOWS, score) == best
     assert len(tried) < 0.75 * len(WINDOWS)
-    assert {window for window in WINDOWS if abs(WINDOWS.index(window) - WINDOWS.index(best)) < 2} <= set(
-        tried
-    )
+    assert {window for window in WINDOWS if abs(WINDOWS.index(window) - WINDOWS.index(best)) < 2} <= tried
 
 
 def test_the_search_goes_around_failures():
-    found, tried = search(WINDOWS, lambda window: math.nan if window < 15 else window)
-    assert found == 15
-    assert math.isnan(tried[5])
-    assert search(WINDOWS, lambda window: math.nan)[0] is None
+    assert search(WINDOWS, lambda window: math.nan if window < 15 else window) == 15
+    assert search(WINDOWS, lambda window: math.nan) is None
 
 
-def test_window_and_shift_are_chosen():
+def test_window_and_shift_are_chosen_for_all_and_for_valid_pixels():
     def score(options):
-        assert options["max_shift"] == 4
-        return abs(options["window"] - 13)
+        far = {"all": 0.1 * abs(options["max_shift"] - 7), "valid": 0.1 * options["max_shift"]}
+        return {
+            pixels: abs(options["window"] - best) + far[pixels]
+            for pixels, best in (("all", 21), ("valid", 9))
+        }
 
-    choice = choose_options(Entrant.parse("umpa"), 2.3, 64, score)
-    assert choice.options == {"max_shift": 4, "window": 13}
-    assert choice.tried["13"] == 0
-    assert max(map(int, choice.tried)) < 64
-    assert choose_options(Entrant.parse("umpa"), 100.0, 20, lambda _: 1.0).options["max_shift"] == 9
+    choice = choose_options(Entrant.parse("umpa"), 5.3, 64, score)
+    assert choice.options == {"all": {"window": 21, "max_shift": 7}, "valid": {"window": 9, "max_shift": 2}}
+    assert choice.tried["window 21, max_shift 4"]["all"] == pytest.approx(0.3)
+    assert {"window 9, max_shift 2", "window 9, max_shift 7"} <= set(choice.tried)
+    assert max(int(words.split()[1].rstrip(",")) for words in choice.tried) < 64
+    # a frame of 20 px has room for 9
+    small = choose_options(
+        Entrant.parse("umpa"), 100.0, 20, lambda o: dict.fromkeys(PIXELS, 9 - o["max_shift"])
+    )
+    assert small.options["all"]["max_shift"] == 9
 
 
 def test_what_is_given_is_left_as_it_is():
@@ -93,11 +102,11 @@ def test_what_is_given_is_left_as_it_is():
         raise AssertionError
 
     choice = choose_options(Entrant.parse("xst@window=9"), 0.0, 64, never)
-    assert (choice.options, choice.tried) == ({"max_shift": 1}, {})
+    assert (choice.options, choice.tried) == ({key: {"max_shift": 1} for key in PIXELS}, {})
     choice = choose_options(Entrant.parse("unet:a"), 0.0, 64, never)
-    assert (choice.options, choice.tried) == ({}, {})
-    failed = choose_options(Entrant.parse("mist"), 0.0, 64, lambda _: math.nan)
-    assert "window" not in failed.options
+    assert (choice.options, choice.tried) == ({key: {} for key in PIXELS}, {})
+    failed = choose_options(Entrant.parse("mist"), 0.0, 64, lambda _: dict.fromkeys(PIXELS, math.nan))
+    assert "window" not in failed.options["all"]
 
 
 def test_methods_that_cannot_run_are_refused(monkeypatch):

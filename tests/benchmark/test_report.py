@@ -164,10 +164,18 @@ def test_exposures_that_umpa_needs(view):
     for finding, error in zip(found, (0.0076, 0.0155), strict=True):
         assert finding.exposures == pytest.approx(umpa_s_exposures(error), rel=1e-9)
         assert finding.most == max(EXPOSURES)
-    assert found[0].words("x") == "x, one pair: 0.00760 px; UMPA needs 18.2 exposures for that"
+    assert (
+        found[0].words("x") == f"x, one pair: 0.00760 px; UMPA needs {found[0].needed()} exposures for that"
+    )
+    assert found[0].needed().startswith("18 (")
+    assert found[0].fewest < found[0].exposures < found[0].most_needed
     level = Number(0.001, math.nan, math.nan)
-    assert "more than 20 exposures" in pictures.Finding("x", level, math.inf, 20).words("x")
-    assert pictures.Finding("x", level, 1.0, 20).words("x").endswith("UMPA is there with one exposure")
+    assert "more than 20 exposures" in pictures.Finding("x", level, math.inf, math.inf, math.inf, 20).words(
+        "x"
+    )
+    assert (
+        pictures.Finding("x", level, 1.0, 1.0, 1.0, 20).words("x").endswith("UMPA is there with one exposure")
+    )
 
 
 @pytest.mark.parametrize(
@@ -220,7 +228,7 @@ def test_the_other_tables(view):
     assert star.rows[0][-1].text == "–"  # UMPA recovers 90 % nowhere: NaN is shown, not left out
     assert [row[-1].best for row in star.rows] == [False] * 5 + [True]
     assert tables.failure_table(view).rows[0][-1].text.startswith("window must not exceed <b>")
-    assert tables.settings_table(view).rows[0][5].text == "9: 0.0410; 13: 0.0312; 17: –"
+    assert tables.settings_table(view).rows[0][6].text == "window 9: 0.0410, 0.0210; window 17: –, –"
 
 
 def test_what_is_not_there_is_left_out(tmp_path):

@@ -21,6 +21,7 @@ from specksim.benchmark.results import (
 )
 
 NAN = math.nan
+TRIED = {"window 5": {"all": NAN, "valid": NAN}, "window 21": {"all": 0.03, "valid": 0.02}}
 
 
 @pytest.fixture
@@ -32,7 +33,7 @@ def results():
         seed=0,
         methods=[Contestant("umpa", "umpa", "Displacement.", {}, False)],
         data=[Data("flower", "flower.h5", "abc", 2, 1, "[beam]", "", NAN, "", "a flower", 0.01)],
-        settings=[Setting(*where, {"window": 21}, "validation, 8 pairs", {"5": NAN, "21": 0.03}, [])],
+        settings=[Setting(*where, {"window": 21}, {"window": 9}, "validation, 8 pairs", TRIED, [])],
         figures=[
             Figure(*where, "all", "valid", "epe_mean", 0.031, 0.03, 0.032, 2),
             Figure(*where, "star", "", "period_90_px", math.inf, NAN, NAN, 2),
@@ -49,7 +50,10 @@ def test_round_trip(results, tmp_path):
     tree = json.loads((tmp_path / "results.json").read_text())
     assert (tree["program"], tree["format"]) == ("specksim", 1)
     assert tree["data"][0]["value"] is None
-    assert tree["settings"][0]["tried"] == {"5": None, "21": 0.03}
+    assert tree["settings"][0]["tried"] == {
+        "window 5": {"all": None, "valid": None},
+        "window 21": {"all": 0.03, "valid": 0.02},
+    }
     assert tree["figures"][1]["value"] == "inf"
     back = read_results(tmp_path)
     assert repr(back) == repr(results)  # NaN is not equal to itself
@@ -86,7 +90,11 @@ def changed(results, name, **values):
         ("figures", {"high": NAN}, "figure flower, umpa, 1, all, valid, epe_mean: high 0.032 then, nan now"),
         ("data", {"content_hash": "xyz"}, "data flower: content_hash abc then, xyz now"),
         ("settings", {"options": {"window": 9}}, "options {'window': 21} then, {'window': 9} now"),
-        ("settings", {"tried": {"5": 0.1, "21": 0.03}}, "setting flower, umpa, 1: 5 nan then, 0.1 now"),
+        (
+            "settings",
+            {"tried": TRIED | {"window 5": {"all": 0.1, "valid": NAN}}},
+            "setting flower, umpa, 1: window 5, all nan then, 0.1 now",
+        ),
         ("comparisons", {"different": False}, "different True then, False now"),
         ("failures", {"message": "too bright"}, "failure flower, umpa, 1, pair 1: message too dark then"),
         ("failures", {"pair": 0}, "failure flower, umpa, 1, pair 1: only in the first run"),

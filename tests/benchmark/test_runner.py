@@ -122,7 +122,10 @@ def test_figures_of_known_methods(known, data, validation, tmp_path):
     (entry,) = results.data
     assert (entry.name, entry.content_hash, entry.pairs, entry.steps) == ("six", content, PAIRS, EXPOSURES)
     assert 0 < entry.bound_px < 1
-    assert (results.command, results.complete, results.failures) == ("so", True, [])
+    assert (results.command, results.complete) == ("so", True)
+    # a method that finds nothing shows no body to be measured
+    assert {failure.method for failure in results.failures} == {"still"}
+    assert all("shows none" in failure.message for failure in results.failures)
     assert [method.single_pair for method in results.methods] == [False, False]
     assert read_results(tmp_path / "out").to_json() == results.to_json()
 
@@ -131,14 +134,14 @@ def test_the_best_window_is_found_and_the_search_is_kept(known, data, validation
     methods = ("windowed", "windowed@window=9", "windowed@window=9,max_shift=5")
     results = run_benchmark(asked(data, validation, *methods, exposures=(1,)), tmp_path)
     best, fixed, all_fixed = results.settings
-    assert best.options["window"] == 13
-    assert best.chosen_on == "other, 3 pairs"
-    assert best.tried["13"] == pytest.approx(0.01, rel=1e-5)
-    assert best.tried["11"] == pytest.approx(0.03, rel=1e-5)
     with specksim.open_dataset(validation) as dataset:
         largest = max(np.abs([pair.dx, pair.dy]).max() for pair in dataset)
-    assert best.options["max_shift"] == min(math.ceil(largest) + 1, 15)
-    assert (fixed.options["window"], fixed.tried) == (9, {})
+    assert best.options["window"] == best.valid_options["window"] == 13
+    assert best.chosen_on == "other, 3 pairs"
+    start = min(4, math.ceil(largest) + 1)
+    assert best.tried[f"window 13, max_shift {start}"]["all"] == pytest.approx(0.01, rel=1e-5)
+    assert best.tried[f"window 11, max_shift {start}"]["valid"] == pytest.approx(0.03, rel=1e-5)
+    assert fixed.options["window"] == 9
     assert (all_fixed.options, all_fixed.chosen_on) == ({"window": 9, "max_shift": 5}, "")
 
 
@@ -263,6 +266,7 @@ def test_conditions_are_simulated_and_measured(known, tmp_path):
     special = {(f.group, f.metric) for f in results.figures if f.group in ("star", "wedge", "edge")}
     assert special == {
         ("star", "period_90_px"),
+        ("wedge", "slope"),
         ("wedge", "noise_px"),
         ("star", "indicator"),
         ("edge", "edge_width_px"),
