@@ -176,8 +176,11 @@ def _chosen_on(task: Task, choice: Choice) -> str:
     if task.validation is None:
         return ""
     words = f"{task.validation.name}, {task.validation.pairs} pairs"
-    failed = choice.tried and all(math.isnan(errors["all"]) for errors in choice.tried.values())
-    return f"{words}: the method failed with every window" if failed else words
+    if choice.tried and all(math.isnan(errors["all"]) for errors in choice.tried.values()):
+        return f"{words}: the method failed with every window"
+    tried = [int(key.split()[1].rstrip(",")) for key in choice.tried if key.startswith("window ")]
+    at_end = tried and max(tried) in (one.get("window") for one in choice.options.values())
+    return f"{words}; the best window is the largest tried" if at_end else words
 
 
 # ---- pairs ------------------------------------------------------------------------------------------

@@ -170,7 +170,7 @@ def dots(categories: Sequence[str], series: Sequence[Series], x_label: str) -> F
         axis.tick_params(axis="y", length=0)
         axis.grid(visible=False, axis="y")
         if all(y > 0 for one in series for y in one.y if not math.isnan(y)):
-            _logarithmic(axis, "x", [y for one in series for y in one.y])
+            _logarithmic(axis, "x", [x for one in series for x in (*one.y, *one.low, *one.high)])
         _legend(figure, axis)
     return figure
 
@@ -196,8 +196,9 @@ def _draw(axis: Axes, one: Series) -> None:
 def _scale(axis: Axes, x: Sequence[float], ticks: Sequence[float]) -> None:
     """Logarithmic axes where values are positive and wide apart."""
     drawn = [float(value) for line in axis.get_lines() for value in np.asarray(line.get_ydata())]
+    bands = [band.get_datalim(axis.transData) for band in axis.collections]
     if all(value > 0 for value in drawn if not math.isnan(value)):
-        _logarithmic(axis, "y", drawn)
+        _logarithmic(axis, "y", [*drawn, *(end for band in bands for end in (band.y0, band.y1))])
     if min(x) > 0 and max(x) / min(x) >= 5:
         _logarithmic(axis, "x", x)
     if ticks:
@@ -208,7 +209,7 @@ def _scale(axis: Axes, x: Sequence[float], ticks: Sequence[float]) -> None:
 def _logarithmic(axis: Axes, which: str, values: Sequence[float]) -> None:
     """A logarithmic axis with plain numbers on it, also between the decades where it spans few."""
     axis.set(**{f"{which}scale": "log"})
-    known = [value for value in values if not math.isnan(value)]
+    known = [value for value in values if 0 < value < math.inf]
     spans = max(known) / min(known) if known else 1.0
     ruler = {"x": axis.xaxis, "y": axis.yaxis}[which]
     plain = FuncFormatter(lambda value, _: f"{value:.3g}" if 1e-3 <= value < 1e5 else f"{value:.0e}")

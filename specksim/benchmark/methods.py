@@ -148,6 +148,8 @@ def require(entrants: Sequence[Entrant], setups: Sequence[Setup]) -> None:
     ------
     MethodUnavailable
         If what a method needs is not installed, or there is no such model.
+    ValueError
+        If it refuses an option that the user gave.
     """
     rng = np.random.default_rng(0)
     reference, sample = rng.poisson(100, (2, _PROBE_PX, _PROBE_PX)).astype(np.uint16)
@@ -160,8 +162,10 @@ def require(entrants: Sequence[Entrant], setups: Sequence[Setup]) -> None:
             raise
         except ImportError as error:
             raise MethodUnavailable(f"method {entrant.name!r}: {error}") from None
-        except Exception:  # the images are nonsense: what else is wrong, pairs will tell
-            continue
+        except Exception as error:  # the images are nonsense: what else is wrong, pairs will tell
+            for option, value in entrant.options:
+                if option in str(error):
+                    raise ValueError(f"method {entrant.label!r}: {option} = {value!r}: {error}") from None
 
 
 def choose_options(

@@ -186,7 +186,7 @@ def along_axis(view: View, axis: str, data: Sequence[dict[str, Any]]) -> Picture
     many = f"{pairs[0]}" if len(pairs) == 1 else f"{pairs[0]} to {pairs[-1]}"
     caption = (
         f"Error against {axis}: {len(data)} data sets of {many} pairs each, each method at its best window "
-        f"of each condition. {_BANDS}{_DASHED if bound else ''}"
+        f"of each condition, unless its name fixes one. {_BANDS}{_DASHED if bound else ''}"
     )
     return Picture(_file_name("curve", axis), figure, caption, _in_words(series))
 

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from specksim.benchmark import charts, page, pictures, tables
-from specksim.benchmark.metrics import DISPLACEMENT_CLASSES
+from specksim.benchmark.metrics import DISPLACEMENT_CLASSES, METRICS
 from specksim.benchmark.page import Section
 from specksim.benchmark.pictures import Picture
 from specksim.benchmark.tables import Table
@@ -96,6 +96,7 @@ def _sections(view: View, gallery: _Gallery) -> Iterator[Section]:
     yield Section("resolution", "Resolution", _resolution(view))
     yield Section("bodies", "Diameter and refractive index of bodies", _bodies(view))
     yield Section("robustness", "Beyond the training data", _robustness(view, gallery))
+    yield Section("rules", "How it was measured", _rules(view))
     yield Section("failures", "Failures", _shown(tables.failure_table(view)))
     yield Section("settings", "Settings", _shown(tables.settings_table(view)))
     yield Section("data", "Data sets", _data(view))
@@ -218,6 +219,27 @@ def _robustness(view: View, gallery: _Gallery) -> str:
         for entry in entries
     ]
     return gallery.hang(picture) + _shown(table) + "\n".join(whole)
+
+
+_RULES = (
+    "Every method ran with the window (and max_shift) that had the least mean endpoint error on validation "
+    "pairs, for all and for valid pixels each, unless its name fixes one. What was tried is in Settings.",
+    "Methods of one material (mist, speckle-tie) were told the material of each pair.",
+    "Zero motion: of each reference the same image twice, and two exposures of half the photons each, by a "
+    "binomial draw.",
+    "Phases were integrated from dx and dy in the same way for all methods, and compared to what the same "
+    "integration makes of the truth.",
+    "Time: the median of the calls, phase included, on one core, after one call that is not counted; other "
+    "cores may have been at work. Memory: the most that the system counted for a process of its own.",
+    "Two methods are called different where 0 lies outside of the 95 % interval of their difference on the "
+    "same pairs, at least six; only mean endpoint errors are compared so. Other figures are marked by value.",
+)
+
+
+def _rules(view: View) -> str:
+    shown = dict.fromkeys(figure["metric"] for figure in view.raw["figures"])
+    meanings = [(name, METRICS[name].meaning) for name in METRICS if name in shown]
+    return "".join(map(page.paragraph, _RULES)) + page.definitions(meanings)
 
 
 def _data(view: View) -> str:

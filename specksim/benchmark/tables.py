@@ -115,7 +115,7 @@ def main_table(view: View, data: dict[str, Any]) -> Table | None:
     if not columns and not any(view.failures(name, row) for row in rows):
         return None
     failed = [view.failures(name, row) for row in rows]
-    columns.append(("failures", [Cell(f"{n} of {data['pairs']}" if n else "0", n) for n in failed]))
+    columns.insert(0, ("failures", [Cell(f"{n} of {data['pairs']}" if n else "0", n) for n in failed]))
     columns += _filled(
         [
             _metric(view, name, rows, "seconds", PAIR, "time a pair"),

@@ -102,15 +102,16 @@ class View:
 
     def failures(self, data: str, row: Row) -> int:
         """How many pairs a method has failed on."""
-        return sum(
-            f["data"] == data and Row(f["method"], f["exposures"]) == row for f in self.raw["failures"]
-        )
+        own = (f for f in self.raw["failures"] if (f["data"], f["method"], f["exposures"]) == (data, *row))
+        return len({f["pair"] for f in own})
 
     def best(self, data: str, rows: Iterable[Row], metric: str, pixels: str, group: str = "all") -> set[Row]:
         """The best rows by a metric: the one of the best value, and what was found no different from it.
 
-        None where there is nothing to choose from.
+        None where there is nothing to choose from, and of what a machine's load or rounding decides.
         """
+        if metric in ("seconds", "peak_mb") or group == "zero motion, identical":
+            return set()
         values = {row: self.number(data, row, metric, pixels, group) for row in rows}
         most = max((found.pairs for found in values.values()), default=0)
         scores = {  # a method that failed on the hard pairs is not the best for that

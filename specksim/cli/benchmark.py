@@ -1,7 +1,9 @@
 """specksim benchmark"""
 
+import contextlib
 import shlex
 import sys
+from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -187,7 +189,7 @@ def _run(
     from specksim.benchmark.report import write_report
     from specksim.benchmark.runner import run_benchmark
 
-    with tqdm(unit="pair", file=sys.stderr, disable=None) as bar:
+    with tqdm(unit="pair", file=sys.stderr, disable=None) as bar, _said_how_to_go_on():
         results = run_benchmark(
             asked,
             folder,
@@ -203,6 +205,14 @@ def _run(
         click.echo(words)
     click.echo(f"wrote {folder}", err=True)
     return results
+
+
+@contextlib.contextmanager
+def _said_how_to_go_on() -> Iterator[None]:
+    try:
+        yield
+    except KeyboardInterrupt:
+        raise click.ClickException("interrupted: --resume goes on with what is not done") from None
 
 
 def _command(asked: "Benchmark", setup_source: str, assignments: tuple[str, ...]) -> str:

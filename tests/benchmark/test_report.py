@@ -83,6 +83,7 @@ def test_every_section_is_there(whole):
         "Resolution",
         "Diameter and refractive index of bodies",
         "Beyond the training data",
+        "How it was measured",
         "Failures",
         "Settings",
         "Data sets",
@@ -129,22 +130,22 @@ def test_text_of_the_results_is_never_markup(tmp_path):
 
 def test_the_main_table(whole, view):
     table = tables.main_table(view, view.raw["data"][0])
-    assert table.head[:4] == ("method", "exposures", "mean error, valid (px)", "mean error, all (px)")
+    assert table.head[:4] == ("method", "exposures", "failures", "mean error, valid (px)")
     assert [name.partition(" (")[0] for name in table.head[4:]] == [
-        "median", "95 % below", "RMSE dx / dy", "bias dx / dy", "R²", "zero motion, identical",
-        "zero motion, two exposures", "phase RMSE", "failures", "time a pair", "memory",
+        "mean error, all", "median", "95 % below", "RMSE dx / dy", "bias dx / dy", "R²",
+        "zero motion, identical", "zero motion, two exposures", "phase RMSE", "time a pair", "memory",
     ]  # fmt: skip
     assert [row[:2] for row in table.rows][5:7] == [
         (tables.Cell("lcs"), tables.Cell("1", 1)),
         (tables.Cell("lcs"), tables.Cell("2", 2)),
     ]
-    assert table.rows[0][2].text == "0.0210 [0.0197, 0.0225]"
-    assert table.rows[0][7].text == "−8.40·10⁻⁵ / +4.20·10⁻⁵"
-    assert table.rows[7][12].text == "2 of 20"
+    assert table.rows[0][3].text == "0.0210 [0.0197, 0.0225]"
+    assert table.rows[0][8].text == "−8.40·10⁻⁵ / +4.20·10⁻⁵"
+    assert table.rows[7][2].text == "2 of 20"
     lines = whole[1].splitlines()
     assert lines[0] == "**Flowers of nylon: 20 pairs of 20 exposures of evaluation-flower.**"
-    assert lines[2].startswith("| method | exposures | mean error, valid (px) |")
-    assert "| guided-unet:runs/\\<best\\> & last | 1 | **0.00760 [" in whole[1]
+    assert lines[2].startswith("| method | exposures | failures | mean error, valid (px) |")
+    assert "| guided-unet:runs/\\<best\\> & last | 1 | 0 | **0.00760 [" in whole[1]
 
 
 def test_what_is_no_different_from_the_best_is_marked_alike(view):
@@ -246,7 +247,12 @@ def test_what_is_not_there_is_left_out(tmp_path):
     folder = write_results(tmp_path, results)
     write_report(folder)
     text = (folder / "report.html").read_text(encoding="utf-8")
-    assert Parsed(text).headings[1:] == ["Results by data set", "Data sets", "Versions and hardware"]
+    assert Parsed(text).headings[1:] == [
+        "Results by data set",
+        "How it was measured",
+        "Data sets",
+        "Versions and hardware",
+    ]
     assert "The run was interrupted" in text
     assert sorted(path.name for path in (folder / "figures").iterdir()) == ["overview.png", "overview.svg"]
 
