@@ -29,7 +29,7 @@ def conventions() -> Figure:
 
 
 def _draw_axes(axis: Axes) -> None:
-    """One speckle grain at (row 2, column 2) of the reference, found at (row 3.5, column 4.5) of the sample."""
+    """A speckle grain at row 2, column 2 of the reference, found at row 3.5, column 4.5 of the sample."""
     size, start, end = 7, (2, 2), (4.5, 3.5)  # (x, y)
     rows, columns = np.mgrid[:size, :size]
     for (x, y), colours in ((start, "Blues"), (end, "Oranges")):
@@ -125,7 +125,7 @@ def attenuation() -> Figure:
 
 
 def valid() -> Figure:
-    """A row through an Al2O3 sphere, by rays and by waves, in front of the same sandpaper and without noise."""
+    """A row through an Al2O3 sphere, by rays and by waves, same sandpaper, without noise."""
     setup = specksim.Setup.load("imbl-28kev")
     detector = replace(setup.detector, rows=192, columns=192, photons_per_pixel=np.inf)
     setup = replace(setup, detector=detector)
@@ -144,9 +144,8 @@ def valid() -> Figure:
     figure = Figure(figsize=(9, 5.4), layout="constrained")
     above, below = figure.subplots(2, 1, sharex=True)
     for axis in (above, below):
-        axis.fill_between(
-            x, 0, 1, where=(rays.valid[96] == 0), step="mid", color="0.85", transform=axis.get_xaxis_transform()
-        )
+        across = axis.get_xaxis_transform()
+        axis.fill_between(x, 0, 1, where=rays.valid[96] == 0, step="mid", color="0.85", transform=across)
     above.plot(x, rays.dx[96], "C3", drawstyle="steps-mid")
     above.set(ylabel="dx (px)", title="Al2O3 sphere, 0.6 mm radius, default preset; grey: valid = 0")
     below.plot(x, error, "C0")

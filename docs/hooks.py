@@ -23,7 +23,9 @@ def commands(program: str) -> str:
     sections = [f"## {program}\n\n{_help(group, program)}"]
     with click.Context(group, info_name=program) as context:
         for name in group.list_commands(context):
-            sections.append(f"### {program} {name}\n\n{_help(group.get_command(context, name), name, context)}")
+            sections.append(
+                f"### {program} {name}\n\n{_help(group.get_command(context, name), name, context)}"
+            )
     return "\n\n".join(sections)
 
 

@@ -1,4 +1,4 @@
-"""A data set in a PyTorch training loop: a map-style data set over the file, batches, and a training.
+"""A data set in a PyTorch training loop.
 
 python examples/torch_loop.py [--small] [-o torch_loop.png]        the training needs PyTorch: pip install torch
 """
@@ -16,13 +16,10 @@ import specksim
 
 
 class Pairs:
-    """Images (2, H, W), relative to the reference's mean, and displacement (2, H, W) in px, dx first.
-
-    With __len__ and __getitem__ it is what torch.utils.data.DataLoader asks for, worker processes included.
-    """
+    """What torch's DataLoader asks for: images (2, H, W) relative to their mean, displacement (2, H, W) in px."""
 
     def __init__(self, path: Path) -> None:
-        self.pairs = specksim.open_dataset(path)
+        self.pairs = specksim.open_dataset(path)  # may be sent to the loader's worker processes
 
     def __len__(self) -> int:
         return len(self.pairs)
@@ -42,18 +39,16 @@ def train(data: Pairs, epochs: int) -> list[float]:
     blocks = [(nn.Conv2d(depth, 16, 5, padding=2), nn.ReLU()) for depth in (2, 16, 16)]
     model = nn.Sequential(*(layer for block in blocks for layer in block), nn.Conv2d(16, 2, 1))
     optimiser = torch.optim.Adam(model.parameters(), lr=3e-3)
-    means = []
+    losses = np.zeros(epochs)
     for epoch in range(epochs):
-        losses = []
         for images, displacement in torch.utils.data.DataLoader(data, batch_size=4, shuffle=True):
             loss = nn.functional.mse_loss(model(images), displacement)
             optimiser.zero_grad()
             loss.backward()
             optimiser.step()
-            losses.append(loss.item())
-        means.append(float(np.mean(losses)))
-        print(f"epoch {epoch + 1}: {means[-1]:.5f} px²")
-    return means
+            losses[epoch] += 4 * loss.item() / len(data)
+        print(f"epoch {epoch + 1}: {losses[epoch]:.5f} px²")
+    return losses.tolist()
 
 
 parser = argparse.ArgumentParser(description="Train a PyTorch model on a data set.")
@@ -64,17 +59,16 @@ side, n, epochs = (32, 4, 2) if given.small else (64, 240, 15)
 setup = specksim.Setup.load("imbl-28kev").with_values(detector__rows=side, detector__columns=side)
 
 with tempfile.TemporaryDirectory() as folder:
-    file = specksim.generate(Path(folder) / "wedges.h5", setup, material="al2o3", geometries="wedge", n=n)
-    data = Pairs(file)
-    still = float(np.mean([np.square(data[row][1]).mean() for row in range(len(data))]))
-    losses = train(data, epochs) if find_spec("torch") else []
-if not losses:
+    path = Path(folder) / "wedges.h5"
+    pairs = Pairs(specksim.generate(path, setup, material="al2o3", geometries="wedge", n=n))
+    still = float(np.mean([np.square(pairs[row][1]).mean() for row in range(n)]))
+    errors = train(pairs, epochs) if find_spec("torch") else []
+if not errors:
     print("PyTorch is missing, nothing is trained: pip install torch", file=sys.stderr)
 
 axis = (figure := Figure(figsize=(6, 4), layout="constrained")).subplots()
-axis.semilogy(range(1, len(losses) + 1), losses, "o-", label="network" if losses else "PyTorch is missing")
+axis.semilogy(range(1, len(errors) + 1), errors, "o-", label="network" if errors else "PyTorch is missing")
 axis.axhline(still, color="k", ls=":", label="no motion at all")
-axis.set(xlabel="epoch", ylabel="mean squared error (px²)", title="wedges of alumina", ylim=(still / 100, 2 * still))
+axis.set(xlabel="epoch", ylabel="mean squared error (px²)", title="wedges of alumina", ylim=(None, 2 * still))
 axis.legend()
 figure.savefig(given.out, dpi=80)
-print(f"wrote {given.out}")

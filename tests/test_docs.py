@@ -88,7 +88,10 @@ def test_the_reference_of_setups_holds_every_key_with_default_and_range():
         table = text[text.index(f"## [{part}]") :].split("## [")[1]
         for key in keys:
             assert f"| `{key}` | " in table, f"{part}.{key}"
-    assert "| `energy_kev` | photon energy, keV; the effective one of a spectrum | `28.0` | within 1..200 keV |" in text
+    assert (
+        "| `energy_kev` | photon energy, keV; the effective one of a spectrum | `28.0` | within 1..200 keV |"
+        in text
+    )
     assert "| `sheets` | number of independent sheets | `4` | integer, &gt;= 1 |" in text
     assert '| `material` | material of the grains: a name or a formula | `"SiC"` | text |' in text
 
