@@ -21,7 +21,7 @@ HERE = Path(__file__).parent
 
 def conventions() -> Figure:
     figure = Figure(figsize=(13, 4.4), layout="constrained")
-    axes = figure.subplots(1, 3, width_ratios=(1, 1.25, 1.15))
+    axes = figure.subplots(1, 3, width_ratios=(1, 1.4, 1.1))
     _draw_axes(axes[0])
     _draw_lens(axes[1])
     _draw_signs(axes[2])
@@ -45,8 +45,8 @@ def _draw_axes(axis: Axes) -> None:
     axis.annotate("", xy=end, xytext=(end[0], start[1]), arrowprops={**arrow, "ls": ":"})
     axis.text(3.25, 1.7, "dx = +2.5", ha="center")
     axis.text(4.65, 2.85, "dy = +1.5")
-    axis.text(0.1, 0.9, "in the reference\nat x", color="C0")
-    axis.text(3.2, 5.3, "in the sample\nat x + d(x)", color="C1")
+    axis.text(-0.3, 0, "in the reference, at x", color="C0", va="center")
+    axis.text(2.2, 6, "in the sample, at x + d(x)", color="C1", va="center")
     axis.set(xlim=(-0.5, size - 0.5), ylim=(size - 0.5, -0.5), title="axes and direction")
     axis.set(xlabel="column (x →)", ylabel="row (y ↓)")
 
@@ -71,12 +71,19 @@ def _draw_lens(axis: Axes) -> None:
             axis.text(detector + 0.3, x + 0.5 * detector * slope, "d > 0" if x > 0 else "d < 0", va="center")
     axis.axvline(detector, color="k", lw=2)
     axis.text(0, -2.15, "matter:\nn = 1 − δ", ha="center", va="center", color="C0")
-    axis.text(detector, -2.95, "detector", ha="center")
+    axis.text(detector + 0.15, -2.6, "detector")
     axis.annotate(
         "", xy=(detector, 2.6), xytext=(0, 2.6), arrowprops={"arrowstyle": "<->", "shrinkA": 0, "shrinkB": 0}
     )
     axis.text(detector / 2, 2.7, "z", ha="center")
-    axis.set(xlim=(-2.5, 7.6), ylim=(-3.1, 3.1), xticks=[], yticks=[], title="a sphere spreads the rays")
+    axis.set(
+        xlim=(-2.5, 7.6),
+        ylim=(-3.1, 3.1),
+        xticks=[],
+        yticks=[],
+        aspect="equal",
+        title="a sphere spreads the rays",
+    )
     axis.set(xlabel="along the beam →", ylabel="x →")
 
 

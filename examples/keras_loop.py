@@ -15,7 +15,7 @@ import specksim
 
 
 class Batches(keras.utils.PyDataset):
-    """Batches of images, relative to the reference's mean, and displacements in px, in a new order each epoch."""
+    """Images, relative to the reference's mean, and displacements in px, in a new order each epoch."""
 
     def __init__(self, path: Path, size: int) -> None:
         super().__init__()  # with workers > 1 each opens the file: a data set may be sent to a process

@@ -46,7 +46,8 @@ figure = Figure(figsize=(14, 3.6), layout="constrained")
 panels = [("thickness (µm)", thickness_um, "viridis"), ("sample (counts)", pair.sample[0], "gray")]
 panels += [("dx (px)", pair.dx, "RdBu_r"), ("dy (px)", pair.dy, "RdBu_r")]
 for axis, (title, values, colours) in zip(figure.subplots(1, 4), panels, strict=True):
-    image = axis.imshow(values, colours, interpolation="nearest")
+    limit = np.abs(values).max() if colours == "RdBu_r" else None
+    image = axis.imshow(values, colours, vmin=limit and -limit, vmax=limit, interpolation="nearest")
     axis.set(title=title, xticks=[], yticks=[])
     figure.colorbar(image, ax=axis, shrink=0.85)
 figure.savefig(given.out, dpi=80)

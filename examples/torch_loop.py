@@ -1,6 +1,6 @@
 """A data set in a PyTorch training loop.
 
-python examples/torch_loop.py [--small] [-o torch_loop.png]        the training needs PyTorch: pip install torch
+python examples/torch_loop.py [--small] [-o torch_loop.png]            needs PyTorch: pip install torch
 """
 
 import argparse
@@ -16,7 +16,7 @@ import specksim
 
 
 class Pairs:
-    """What torch's DataLoader asks for: images (2, H, W) relative to their mean, displacement (2, H, W) in px."""
+    """What DataLoader asks for: images (2, H, W) relative to their mean, displacement (2, H, W) in px."""
 
     def __init__(self, path: Path) -> None:
         self.pairs = specksim.open_dataset(path)  # may be sent to the loader's worker processes

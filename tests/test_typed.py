@@ -1,8 +1,8 @@
 """What README, tutorial and how-tos tell to type works, in the order in which it stands there.
 
-Run are all `sh` and `python` blocks of the pages below, in one folder a page; `toml` and `csv` blocks with a title
-become files. Left out are the commands that install specksim and run its tests, which .ci/run does. Blocks in
-`bash`, for clusters and graphics cards, are not run.
+Run are all `sh` and `python` blocks of the pages below, in one folder a page; `toml` and `csv` blocks with a
+title become files. Left out are the commands that install specksim and run its tests, which .ci/run does.
+Blocks in `bash`, for clusters and graphics cards, are not run.
 """
 
 import os
