@@ -40,14 +40,17 @@ def pack(run: Path, target: Path) -> None:
     """
     import keras
 
+    import specksim_train.architectures  # noqa: F401  registers the layers that the file names
+
     if not runs.is_run(run):
         raise ValueError(f"{run}: must be a run folder with {runs.CONFIG} and {runs.BEST}")
     model = keras.saving.load_model(run / runs.BEST, compile=False, safe_mode=True)
     target.mkdir()
     arrays = {f"weight_{k:04d}": value.astype(np.float16) for k, value in enumerate(model.get_weights())}
     np.savez_compressed(target / WEIGHTS, **arrays)
-    for name in (runs.CONFIG, runs.CARD):
-        shutil.copyfile(run / name, target / name)
+    shutil.copyfile(run / runs.CONFIG, target / runs.CONFIG)
+    _, _, card = (run / runs.CARD).read_text(encoding="utf-8").partition("\n")
+    (target / runs.CARD).write_text(f"# {target.name}\n{card}", encoding="utf-8")
 
 
 def unpack(folder: Path) -> Any:

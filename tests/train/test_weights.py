@@ -33,10 +33,12 @@ def test_one_pair_is_seen_better_than_by_least_squares(geometry):
     pair = specksim.simulate(setup, geometry=geometry, seed=42, split="evaluation")
     result = load("imbl-28kev-guided").predict(pair.reference[0], pair.sample[0])
 
-    def error(found):
-        return float(np.hypot(found.dx - pair.dx, found.dy - pair.dy).mean())
+    valid = pair.valid > 0
 
-    best = min(error(lcs(pair.reference[0], pair.sample[0], window=window)) for window in (13, 21, 31))
-    assert error(result) < 0.7 * best
-    within = np.abs(result.dx - pair.dx) <= result.dx_error
-    assert 0.5 < within.mean() < 0.85
+    def errors(found):
+        error = np.hypot(found.dx - pair.dx, found.dy - pair.dy)
+        return np.array([error.mean(), error[valid].mean()])
+
+    windowed = [errors(lcs(pair.reference[0], pair.sample[0], window=window)) for window in (9, 13, 21, 31)]
+    assert (errors(result) < (0.8, 0.6) * np.min(windowed, axis=0)).all()
+    assert np.mean(np.abs(result.dx - pair.dx) <= result.dx_error) > 0.6
