@@ -86,6 +86,9 @@ def test_wrong_usage(tmp_path, tiny, monkeypatch):
         "--host",
         "0",
     ]
+    monkeypatch.setenv(
+        "KERAS_BACKEND", backend.keras.backend.backend()
+    )  # or the command chooses JAX for good
     result = CliRunner().invoke(main, [*command, "--devices", "2"])
     assert (result.exit_code, "several use all of their devices" in result.output) == (2, True)
     if backend.keras.backend.backend() != "jax":
