@@ -17,10 +17,12 @@ import pytest
 ROOT = Path(__file__).parent.parent
 BLOCK = re.compile(r'^```(\w+)(?: title="([^"]+)")?\n(.*?)^```$', flags=re.MULTILINE | re.DOTALL)
 INSTALLING = ("python3 -m venv", ".venv/bin/pip install", ".venv/bin/python -m pytest")
+SMALL_FRAME = "--set detector.rows=64 --set detector.columns=64"
 SMALLER = {
     "README.md": {
         "--n 150": "--n 4",
-        "--n 600": "--n 4",
+        "--n 600": f"--n 4 {SMALL_FRAME}",
+        "--simulate mine.toml": f"--simulate mine.toml {SMALL_FRAME}",
         "--filters 16 --crop 128": "--filters 2 --epochs 1 --batch-size 2 --crop 32",
         "--workers 2 --filters 16": "--filters 2 --epochs 1 --batch-size 1 --pairs 1",
     },
