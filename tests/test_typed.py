@@ -68,7 +68,7 @@ def test_sizes_that_are_replaced_are_there(page):
 
 
 def test_pages_that_are_run_have_no_block_that_is_passed_over():
-    known = {"sh", "python", "toml", "csv", "bash", "matlab"}
+    known = {"sh", "python", "toml", "csv", "bash", "matlab", "text"}
     for page in SMALLER:
         assert {language for language, _, _ in typed(page)} <= known, page
 
