@@ -17,10 +17,12 @@ import pytest
 ROOT = Path(__file__).parent.parent
 BLOCK = re.compile(r'^```(\w+)(?: title="([^"]+)")?\n(.*?)^```$', flags=re.MULTILINE | re.DOTALL)
 INSTALLING = ("python3 -m venv", ".venv/bin/pip install", ".venv/bin/python -m pytest")
+SMALL_FRAME = "--set detector.rows=64 --set detector.columns=64"
 SMALLER = {
     "README.md": {
         "--n 150": "--n 4",
-        "--n 600": "--n 4",
+        "--n 600": f"--n 4 {SMALL_FRAME}",
+        "--simulate mine.toml": f"--simulate mine.toml {SMALL_FRAME}",
         "--filters 16 --crop 128": "--filters 2 --epochs 1 --batch-size 2 --crop 32",
         "--workers 2 --filters 16": "--filters 2 --epochs 1 --batch-size 1 --pairs 1",
     },
@@ -66,7 +68,7 @@ def test_sizes_that_are_replaced_are_there(page):
 
 
 def test_pages_that_are_run_have_no_block_that_is_passed_over():
-    known = {"sh", "python", "toml", "csv", "bash", "matlab"}
+    known = {"sh", "python", "toml", "csv", "bash", "matlab", "text"}
     for page in SMALLER:
         assert {language for language, _, _ in typed(page)} <= known, page
 
