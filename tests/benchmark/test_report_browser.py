@@ -32,12 +32,12 @@ const found = {
   font: parseFloat(getComputedStyle(document.querySelector("td")).fontSize),
   requests: performance.getEntriesByType("resource").map((entry) => entry.name)
     .filter((name) => !name.startsWith("data:")),
-  before: column(2),
+  before: column(3),
 };
-buttons[2].click(); found.rising = column(2); found.said = buttons[2].parentNode.getAttribute("aria-sort");
-buttons[2].click(); found.falling = column(2);
+buttons[3].click(); found.rising = column(3); found.said = buttons[3].parentNode.getAttribute("aria-sort");
+buttons[3].click(); found.falling = column(3);
 buttons[0].click(); found.names = column(0);
-buttons[10].click(); found.gaps = column(10);
+buttons[11].click(); found.gaps = column(11);
 const out = document.createElement("pre");
 out.id = "measured";
 out.textContent = JSON.stringify(found);
