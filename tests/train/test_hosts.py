@@ -122,7 +122,7 @@ def test_two_hosts_train_as_one_and_take_over_from_each_other(tiny, tmp_path):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("lost", [0, 1])
-def test_a_lost_host_ends_the_other_with_one_line(tiny, tmp_path, lost):
+def test_a_lost_host_ends_the_other_and_says_so(tiny, tmp_path, lost):
     processes = start_two(tiny, tmp_path / "run", 10_000)
     checkpoint, deadline = tmp_path / "run" / runs.CHECKPOINT, time.monotonic() + 300
     while not checkpoint.exists():
@@ -133,7 +133,9 @@ def test_a_lost_host_ends_the_other_with_one_line(tiny, tmp_path, lost):
     _, errors = processes[1 - lost].communicate(timeout=120)
     processes[lost].communicate()
     assert processes[1 - lost].returncode not in (0, None)
-    assert "another host of the training was lost; start all again with --resume" in errors, errors
+    # JAX's own watch may be quicker, and ends the process from outside of Python with these words
+    words = ("another host of the training was lost; start all again with --resume", "another task died")
+    assert any(each in errors for each in words), errors
     assert len(runs.load_checkpoint(tmp_path / "run").history) >= 1
 
 
