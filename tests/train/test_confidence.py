@@ -7,6 +7,10 @@ import pytest
 from specksim_train import architectures, losses
 from specksim_train.confidence import Detached, Exponential, Misfit
 
+on_tensorflow = pytest.mark.skipif(
+    keras.backend.backend() != "tensorflow", reason="takes gradients with TensorFlow's tape"
+)
+
 
 def test_misfit_is_the_logarithm_of_the_noise():
     rng = np.random.default_rng(0)
@@ -26,6 +30,7 @@ def test_errors_are_positive_and_bounded():
     assert found[0] == pytest.approx([1e-4, 0.05, 0.05 * np.e, 10.0], rel=1e-5)
 
 
+@on_tensorflow
 @pytest.mark.parametrize("architecture", architectures.ARCHITECTURES)
 def test_the_error_does_not_train_the_displacement(architecture):
     tensorflow = pytest.importorskip("tensorflow")
@@ -44,6 +49,7 @@ def test_the_error_does_not_train_the_displacement(architecture):
         assert moved == [each is heads for each in of_the_error]
 
 
+@on_tensorflow
 def test_detached_passes_values_and_no_gradient():
     tensorflow = pytest.importorskip("tensorflow")
     x = tensorflow.Variable([[1.0, 2.0]])

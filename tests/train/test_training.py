@@ -306,7 +306,7 @@ for devices in (1, 2):
     subprocess.run([sys.executable, "-c", code], env={**os.environ, **flags}, check=True)
     one, two = (runs.load_checkpoint(tmp_path / str(devices)) for devices in (1, 2))
     losses_of = [[row["loss"] for row in run.history] for run in (one, two)]
-    assert losses_of[1] == pytest.approx(losses_of[0], rel=1e-4)
+    assert losses_of[1] == pytest.approx(losses_of[0], rel=1e-3)  # sums of logarithms, which all but cancel
     for ours, theirs in zip(one.weights, two.weights, strict=True):
         assert ours == pytest.approx(theirs, abs=1e-4)
 
