@@ -39,35 +39,32 @@ def standard_error(features: Any, misfit: Any | None = None) -> Any:
     return Exponential(name="error")(x)
 
 
+class _Pointwise(Parameterless):
+    """What a pixel becomes depends on that pixel alone."""
+
+    def compute_output_shape(self, input_shape: Any) -> Any:
+        return tuple(input_shape)
+
+    @property
+    def radius_px(self) -> int:
+        return 0
+
+
 @keras.saving.register_keras_serializable(package=_PACKAGE)
-class Detached(Parameterless):
+class Detached(_Pointwise):
     """Its input; no gradient passes."""
 
     def call(self, images: Any) -> Any:
         return ops.stop_gradient(images)
 
-    def compute_output_shape(self, input_shape: Any) -> Any:
-        return tuple(input_shape)
-
-    @property
-    def radius_px(self) -> int:
-        return 0
-
 
 @keras.saving.register_keras_serializable(package=_PACKAGE)
-class Exponential(Parameterless):
+class Exponential(_Pointwise):
     """0.05 px · exp(input), within 0.0001 and 10 px."""
 
     def call(self, images: Any) -> Any:
         low, high = (math.log(limit / _START_PX) for limit in (_LEAST_PX, _MOST_PX))
         return _START_PX * ops.exp(ops.clip(images, low, high))
-
-    def compute_output_shape(self, input_shape: Any) -> Any:
-        return tuple(input_shape)
-
-    @property
-    def radius_px(self) -> int:
-        return 0
 
 
 @keras.saving.register_keras_serializable(package=_PACKAGE)

@@ -103,7 +103,7 @@ def fit(
         raise ValueError(
             f"batch_size must be a multiple of the {devices} devices of all hosts, got {settings.batch_size}"
         )
-    with _feeds(settings, files, simulate, host) as feed:
+    with _feeds(settings, files, simulate, host, devices) as feed:
         size = settings.batch_size
         checks = None if held_out is None else FileFeed(held_out, size, devices=devices, host=host)
         with backend.share(settings.devices, host):
@@ -128,12 +128,15 @@ def _require_photons(varied: Augmentation, files: PairFiles | None, simulate: Si
 
 @contextlib.contextmanager
 def _feeds(
-    settings: Settings, files: PairFiles | None, simulate: SimulatedPairs | None, host: Host
+    settings: Settings,
+    files: PairFiles | None,
+    simulate: SimulatedPairs | None,
+    host: Host,
+    devices: int,
 ) -> Iterator[Callable[[int], Feed]]:
     """The training feed of each epoch."""
     size, seed, varied = settings.batch_size, settings.seed, settings.augmentation
     if files is not None:
-        devices = host.devices if host.count > 1 else settings.devices
         yield lambda epoch: FileFeed(files, size, seed, epoch, varied, settings.crop, devices, host)
     elif simulate is not None:
         with Simulator(simulate, seed, host) as simulator:
