@@ -81,6 +81,7 @@ class SpeckleDataset:
         self.request = Request.from_json(text)
         self._length = len(_dataset(self._file, f"{schema.PARAMETERS}/index"))
         self._fields = schema.fields(self.request.setup)
+        self._stored = {}  # opening a data set takes as long as reading a row of it
         for field in self._fields:
             stored = _dataset(self._file, f"{schema.DATA}/{field.name}")
             wanted = (self._length, *schema.row_shape(field, self.request.setup, self.request.steps))
@@ -89,6 +90,7 @@ class SpeckleDataset:
                     f"{field.name} must be {np.dtype(field.dtype)} of shape {wanted}, "
                     f"got {stored.dtype} of shape {stored.shape}"
                 )
+            self._stored[field.name] = stored
         numbers: dict[str, Any] = {"index": np.int64, "step_offset": np.float64}
         numbers |= {schema.checksum_name(name): np.uint32 for name in schema.checksummed(self.request.setup)}
         for name in {*_PARAMETERS, *numbers}:
@@ -146,7 +148,7 @@ class SpeckleDataset:
     def read(self, field: str, row: int) -> np.ndarray:
         """One field of one pair, checked against its checksum if the data set was opened with `verify`."""
         with self._reading(f"pair {row}, {field}"):
-            values = self._file[schema.DATA][field][row]
+            values = self._stored[field][row]
         if self._verify and not self.intact(field, row, values):
             raise ValueError(f"{self.path}: pair {row}, {field}: the checksum does not match")
         return values
