@@ -10,6 +10,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from specksim.detector import poisson_counts
+
 Pair = dict[str, np.ndarray]
 
 
@@ -149,10 +151,8 @@ def expose(pair: Pair, photons: float, rng: np.random.Generator) -> Pair:
             **{name: rng.binomial(pair[name].astype(np.int64), kept) for name in ("reference", "sample")},
         }
     scale = photons / max(float(pair["reference"].mean()), 1e-6)
-    return {
-        **pair,
-        **{name: rng.poisson(scale * pair[name].astype(np.float64)) for name in ("reference", "sample")},
-    }
+    means = {name: scale * pair[name].astype(np.float64) for name in ("reference", "sample")}
+    return {**pair, **{name: poisson_counts(mean, rng) for name, mean in means.items()}}
 
 
 def rescale(pair: Pair, gain: float, offset: float, rng: np.random.Generator) -> Pair:

@@ -11,6 +11,7 @@ import keras
 import numpy as np
 
 from specksim.workers import end_with_parent
+from specksim_train import backend
 from specksim_train.augmentation import NONE, Augmentation, Pair, augment
 from specksim_train.backend import ALONE, Host
 from specksim_train.data import Batch, PairFiles, crop_size, stack
@@ -70,9 +71,8 @@ class FileFeed(Feed):
         crop: int | None = None,
         devices: int = 1,
         host: Host = ALONE,
-        **kwargs: Any,
     ) -> None:
-        super().__init__(**kwargs)
+        super().__init__(workers=backend.reading_threads(), max_queue_size=2 * backend.reading_threads())
         if batch_size < 1:
             raise ValueError(f"batch_size must be >= 1, got {batch_size}")
         self.host = host

@@ -56,6 +56,9 @@ def load(name: str | Path) -> "Network":
     except ValueError as error:
         raise ValueError(f"{config_file}: not JSON: {error}") from None
     model = packed.unpack(place) if place.is_dir() else _load_model(place)
+    from specksim_train import backend
+
+    backend.keep_float32()
     return Network.of(model, name=str(name), domain=config.get("domain") or {})
 
 

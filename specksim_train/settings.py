@@ -31,8 +31,8 @@ class Settings:
     crop : int or None
         Train on windows of this many pixels, a multiple of 16.
     precision : {"auto", "float32", "mixed"}
-        auto: mixed on accelerators. mixed: float16 there, bfloat16 on CPUs, which pays on those that have
-        instructions for it.
+        auto: mixed on accelerators. mixed: bfloat16, which pays where there are instructions for it: on
+        accelerators since 2020 and on some CPUs.
     devices : int
         That share each batch, a divisor of `batch_size`: accelerators, where there are any.
     deterministic : bool

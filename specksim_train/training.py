@@ -24,6 +24,7 @@ from specksim_train.simulation import SimulatedPairs
 
 VERSION = 1
 _FEWEST_COUNTS = 20.0
+_LOOKED_AT = 16
 
 
 def fit(
@@ -97,6 +98,7 @@ def fit(
 
     if settings.deterministic:
         backend.make_deterministic()
+    backend.keep_float32()
     keras.utils.set_random_seed(settings.seed)
     devices = host.devices if host.count > 1 else settings.devices
     if settings.batch_size % devices:
@@ -195,18 +197,25 @@ def _guarded(feed: Feed, run: Callable[[], Any]) -> Any:
 
 
 class _StopOnNonsense(keras.callbacks.Callback):
-    """End at once when the loss is not a number."""
+    """End when the mean loss so far is not a number; not looked at each time, as it makes the device wait."""
 
     def __init__(self, epoch: int, rate: float) -> None:
         super().__init__()
         self.epoch, self.rate = epoch, rate
 
     def on_train_batch_end(self, batch: int, logs: dict[str, float] | None = None) -> None:
-        loss = float((logs or {}).get("loss", 0.0))
+        if batch % _LOOKED_AT == 0:
+            self._look(batch, logs or {})
+
+    def on_epoch_end(self, epoch: int, logs: dict[str, float] | None = None) -> None:
+        self._look(self.params["steps"] - 1, logs or {})
+
+    def _look(self, batch: int, logs: dict[str, float]) -> None:
+        loss = float(logs.get("loss", 0.0))
         if not math.isfinite(loss):
             raise RuntimeError(
-                f"the loss became {loss} in epoch {self.epoch + 1}, step {batch + 1}, at a learning rate of "
-                f"{self.rate:g}: lower learning_rate; the last good epoch is kept and can be resumed from"
+                f"the loss became {loss} in epoch {self.epoch + 1}, by step {batch + 1}, at a learning rate "
+                f"of {self.rate:g}: lower learning_rate; the last good epoch is kept and can be resumed from"
             )
 
 
@@ -262,7 +271,7 @@ def _compiled(settings: Settings, from_model: str | os.PathLike[str] | None) -> 
 def _policy(precision: str) -> Iterator[None]:
     before = keras.config.dtype_policy()
     mixed = precision == "mixed" or (precision == "auto" and backend.has_accelerator())
-    keras.config.set_dtype_policy(backend.mixed_policy() if mixed else "float32")
+    keras.config.set_dtype_policy("mixed_bfloat16" if mixed else "float32")
     try:
         yield
     finally:

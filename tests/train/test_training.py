@@ -162,7 +162,7 @@ def test_a_new_run_may_start_from_the_weights_of_another(undisturbed, tiny, tmp_
 
 def test_a_loss_that_explodes_ends_the_run_with_one_clear_line(tiny, tmp_path):
     wild = replace(SMALL, learning_rate=1e30)
-    with pytest.raises(RuntimeError, match=r"the loss became (nan|inf) in epoch \d, step \d.*learning_rate"):
+    with pytest.raises(RuntimeError, match=r"the loss became (nan|inf) in epoch \d, by step \d.*learning_rate"):
         fit([tiny["training"]], tmp_path / "run", settings=wild)
 
 
