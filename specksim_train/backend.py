@@ -16,6 +16,9 @@ _ADDRESSES, _COUNT, _INDEX = (
 )
 
 
+_MOST_READERS = 8
+
+
 def has_accelerator() -> bool:
     """Whether the backend sees anything but a CPU."""
     return any(not device.lower().startswith("cpu") for device in keras.distribution.list_devices())
@@ -36,6 +39,11 @@ def make_deterministic() -> None:
         tf.config.experimental.enable_op_determinism()
 
 
+def can_mix() -> bool:
+    """Whether bfloat16 can be relied on: not in XLA's convolutions on CPUs, which are all that JAX has."""
+    return has_accelerator() or keras.backend.backend() != "jax"
+
+
 def keep_float32() -> None:
     """Have accelerators compute float32 in float32: unasked they round factors to 10 bits, for speed."""
     if keras.backend.backend() == "tensorflow":
@@ -48,9 +56,9 @@ def keep_float32() -> None:
         jax.config.update("jax_default_matmul_precision", "float32")
 
 
-def reading_threads() -> int:
-    """Threads that prepare batches: more than four wait for each other, and a CPU that trains spares none."""
-    return min(4, len(os.sched_getaffinity(0))) if has_accelerator() else 1
+def readers() -> int:
+    """Processes that prepare batches of files: none where the CPU itself trains, it has no time to spare."""
+    return min(_MOST_READERS, len(os.sched_getaffinity(0)) - 1) if has_accelerator() else 0
 
 
 @dataclass(frozen=True)

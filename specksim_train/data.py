@@ -10,13 +10,16 @@ import numpy as np
 
 from specksim.dataset import SpeckleDataset, open_dataset
 from specksim.setups import Setup
-from specksim_train.augmentation import Augmentation, Pair
+from specksim.workers import end_with_parent
+from specksim_train.augmentation import Augmentation, Pair, augment
 from specksim_train.inference import speckle_visibility
 from specksim_train.tiling import MULTIPLE
 
 Batch = tuple[np.ndarray, np.ndarray]
 """Images (B, H, W, 2) float32 counts, channels (reference, sample), and target (B, H, W, 3) float32, channels
 (dx, dy, valid); see `specksim_train.losses`."""
+
+_PAIR = 1  # key of a pair's random numbers; 0 is that of the order, see feeds.py
 
 
 @dataclass(frozen=True)
@@ -207,3 +210,50 @@ def stack(pairs: Sequence[Pair]) -> Batch:
         values = [np.stack([pair[name] for name in names], axis=-1) for pair in pairs]
         batch.append(np.ascontiguousarray(np.stack(values), dtype=np.float32))
     return batch[0], batch[1]
+
+
+@dataclass(frozen=True)
+class Reading:
+    """A batch to be read: which pairs, and how they are varied; `augmentation` None cuts out their middle."""
+
+    numbers: tuple[int, ...]
+    seed: int
+    epoch: int
+    augmentation: Augmentation | None
+    crop: tuple[int, int]
+
+
+def read_batch(files: PairFiles, reading: Reading) -> Batch:
+    """Read and vary the pairs of a batch, each as a function of (seed, epoch, number) alone."""
+    return stack([_varied(files, number, reading) for number in reading.numbers])
+
+
+def _varied(files: PairFiles, number: int, reading: Reading) -> Pair:
+    if reading.augmentation is None:
+        return _middle(files.read(number), reading.crop)
+    key = (_PAIR, reading.epoch, number)
+    rng = np.random.default_rng(np.random.SeedSequence(reading.seed, spawn_key=key))
+    step = int(rng.integers(files.steps(number)))
+    return augment(files.read(number, step), reading.crop, reading.augmentation, rng)
+
+
+def _middle(pair: Pair, crop: tuple[int, int]) -> Pair:
+    start = [(size - wanted) // 2 for size, wanted in zip(pair["dx"].shape, crop, strict=True)]
+    window = tuple(slice(first, first + wanted) for first, wanted in zip(start, crop, strict=True))
+    return {name: values[window] for name, values in pair.items()}
+
+
+_own: list[PairFiles] = []
+"""The files of a process that does nothing but read. One that serves a call after the other has nowhere else
+to keep them open."""
+
+
+def begin_reading(files: PairFiles) -> None:
+    """Make this process one that reads batches of these files, as long as its parent lives."""
+    end_with_parent()
+    _own[:] = [files]
+
+
+def read_own_batch(reading: Reading) -> Batch:
+    """`read_batch` in such a process."""
+    return read_batch(_own[0], reading)

@@ -4,20 +4,28 @@ import math
 import multiprocessing
 import threading
 from abc import abstractmethod
+from collections.abc import Callable
 from concurrent.futures import Future, ProcessPoolExecutor
-from typing import Any, Self
+from typing import Self
 
 import keras
 import numpy as np
 
 from specksim.workers import end_with_parent
-from specksim_train import backend
-from specksim_train.augmentation import NONE, Augmentation, Pair, augment
+from specksim_train.augmentation import NONE, Augmentation
 from specksim_train.backend import ALONE, Host
-from specksim_train.data import Batch, PairFiles, crop_size, stack
+from specksim_train.data import (
+    Batch,
+    PairFiles,
+    Reading,
+    begin_reading,
+    crop_size,
+    read_batch,
+    read_own_batch,
+)
 from specksim_train.simulation import LANES, Job, SimulatedPairs, simulate_batch
 
-_ORDER, _PAIR = 0, 1
+_ORDER = 0  # data.py has the key of the pairs
 _AHEAD = 3  # batches in preparation for each worker
 
 
@@ -72,7 +80,7 @@ class FileFeed(Feed):
         devices: int = 1,
         host: Host = ALONE,
     ) -> None:
-        super().__init__(workers=backend.reading_threads(), max_queue_size=2 * backend.reading_threads())
+        super().__init__()
         if batch_size < 1:
             raise ValueError(f"batch_size must be >= 1, got {batch_size}")
         self.host = host
@@ -90,21 +98,72 @@ class FileFeed(Feed):
         return math.ceil(len(self.order) / self.batch_size)
 
     def batch(self, index: int) -> Batch:
+        return read_batch(self.files, self.reading(index))
+
+    def reading(self, index: int) -> Reading:
+        """What is to be read for a batch."""
         numbers = self.order[index * self.batch_size : (index + 1) * self.batch_size]
-        return stack([self._pair(int(number)) for number in numbers[self.host.part(len(numbers))]])
-
-    def _pair(self, number: int) -> Pair:
-        if self.augmentation is None:
-            return _middle(self.files.read(number), self.crop)
-        rng = np.random.default_rng(np.random.SeedSequence(self.seed, spawn_key=(_PAIR, self.epoch, number)))
-        step = int(rng.integers(self.files.steps(number)))
-        return augment(self.files.read(number, step), self.crop, self.augmentation, rng)
+        own = numbers[self.host.part(len(numbers))]
+        return Reading(tuple(map(int, own)), self.seed, self.epoch, self.augmentation, self.crop)
 
 
-def _middle(pair: Pair, crop: tuple[int, int]) -> Pair:
-    start = [(size - wanted) // 2 for size, wanted in zip(pair["dx"].shape, crop, strict=True)]
-    window = tuple(slice(first, first + wanted) for first, wanted in zip(start, crop, strict=True))
-    return {name: values[window] for name, values in pair.items()}
+class PreparedFeed(Feed):
+    """Batches of one epoch that worker processes prepare ahead of the training.
+
+    Parameters
+    ----------
+    length : int
+        Batches.
+    submit : callable
+        Has batch `index` prepared.
+    ahead : int
+        Batches that may be in preparation at a time.
+    """
+
+    def __init__(self, length: int, submit: Callable[[int], Future[Batch]], ahead: int) -> None:
+        super().__init__()
+        self.length, self.submit, self.ahead = length, submit, ahead
+        self._coming: dict[int, Future[Batch]] = {}
+        self._lock = threading.Lock()
+
+    def __len__(self) -> int:
+        return self.length
+
+    def batch(self, index: int) -> Batch:
+        with self._lock:
+            for k in range(index, min(index + self.ahead, len(self))):
+                if k not in self._coming:
+                    self._coming[k] = self.submit(k)
+            for k in [k for k in self._coming if k < index - 2]:
+                del self._coming[k]  # Keras looks at the first two batches twice
+            future = self._coming[index]
+        return future.result()
+
+
+class Readers:
+    """Worker processes that read and vary batches, for as long as its context lasts.
+
+    One process reads, varies and hands over some 350 pairs a second, which is enough for a CPU that trains
+    but a small part of what an accelerator takes; threads would wait for each other.
+    """
+
+    def __init__(self, files: PairFiles, workers: int) -> None:
+        self.ahead = _AHEAD * workers
+        self._pool = ProcessPoolExecutor(
+            workers, multiprocessing.get_context("spawn"), initializer=begin_reading, initargs=(files,)
+        )
+
+    def feed(self, feed: FileFeed) -> PreparedFeed:
+        """The batches of another feed, of the same files."""
+        return PreparedFeed(
+            len(feed), lambda index: self._pool.submit(read_own_batch, feed.reading(index)), self.ahead
+        )
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._pool.shutdown(wait=False, cancel_futures=True)
 
 
 class Simulator:
@@ -117,18 +176,19 @@ class Simulator:
         # one executor a worker: a lane stays with the worker that holds its field
         self._workers = [ProcessPoolExecutor(1, context, initializer=end_with_parent) for _ in range(workers)]
 
-    def feed(self, epoch: int, batch_size: int, augmentation: Augmentation) -> "SimulatedFeed":
+    def feed(self, epoch: int, batch_size: int, augmentation: Augmentation) -> PreparedFeed:
         """The batches of one epoch."""
-        return SimulatedFeed(self, epoch, batch_size, augmentation)
+        if batch_size < 1:
+            raise ValueError(f"batch_size must be >= 1, got {batch_size}")
+        part = self.host.part(batch_size)
 
-    def submit(self, job: Job) -> Future[Batch]:
-        """Have a batch simulated by the worker of its lane."""
-        return self._workers[job.lane % len(self._workers)].submit(simulate_batch, job)
+        def submit(index: int) -> Future[Batch]:
+            batch = (epoch, index, batch_size, augmentation)
+            job = Job(self.pairs, self.seed, *batch, part.start, part.stop)
+            return self._workers[job.lane % len(self._workers)].submit(simulate_batch, job)
 
-    @property
-    def ahead(self) -> int:
-        """Batches that may be in preparation at a time."""
-        return _AHEAD * len(self._workers)
+        length = math.ceil(self.pairs.pairs_per_epoch / batch_size)
+        return PreparedFeed(length, submit, _AHEAD * len(self._workers))
 
     def __enter__(self) -> Self:
         return self
@@ -136,37 +196,3 @@ class Simulator:
     def __exit__(self, *_: object) -> None:
         for worker in self._workers:
             worker.shutdown(wait=False, cancel_futures=True)
-
-
-class SimulatedFeed(Feed):
-    """Simulated batches of one epoch; made by `Simulator.feed`."""
-
-    def __init__(
-        self, simulator: Simulator, epoch: int, batch_size: int, augmentation: Augmentation, **kwargs: Any
-    ) -> None:
-        super().__init__(**kwargs)
-        if batch_size < 1:
-            raise ValueError(f"batch_size must be >= 1, got {batch_size}")
-        self.simulator, self.epoch, self.batch_size = simulator, epoch, batch_size
-        self.augmentation = augmentation
-        self._coming: dict[int, Future[Batch]] = {}
-        self._lock = threading.Lock()
-
-    def __len__(self) -> int:
-        return math.ceil(self.simulator.pairs.pairs_per_epoch / self.batch_size)
-
-    def batch(self, index: int) -> Batch:
-        with self._lock:
-            for k in range(index, min(index + self.simulator.ahead, len(self))):
-                if k not in self._coming:
-                    self._coming[k] = self._submit(k)
-            for k in [k for k in self._coming if k < index - 2]:
-                del self._coming[k]  # Keras looks at the first two batches twice
-            future = self._coming[index]
-        return future.result()
-
-    def _submit(self, index: int) -> Future[Batch]:
-        simulator = self.simulator
-        part = simulator.host.part(self.batch_size)
-        batch = (self.epoch, index, self.batch_size, self.augmentation)
-        return simulator.submit(Job(simulator.pairs, simulator.seed, *batch, part.start, part.stop))

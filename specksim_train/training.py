@@ -17,7 +17,7 @@ from specksim_train import architectures, backend, inference, losses, runs
 from specksim_train.augmentation import Augmentation
 from specksim_train.backend import ALONE, Host
 from specksim_train.data import PairFiles, Survey
-from specksim_train.feeds import Feed, FileFeed, Simulator
+from specksim_train.feeds import Feed, FileFeed, Readers, Simulator
 from specksim_train.report import write_report, write_scalars
 from specksim_train.settings import Settings
 from specksim_train.simulation import SimulatedPairs
@@ -139,7 +139,16 @@ def _feeds(
     """The training feed of each epoch."""
     size, seed, varied = settings.batch_size, settings.seed, settings.augmentation
     if files is not None:
-        yield lambda epoch: FileFeed(files, size, seed, epoch, varied, settings.crop, devices, host)
+
+        def from_files(epoch: int) -> FileFeed:
+            return FileFeed(files, size, seed, epoch, varied, settings.crop, devices, host)
+
+        workers = backend.readers()
+        if workers == 0:
+            yield from_files
+            return
+        with Readers(files, workers) as readers:
+            yield lambda epoch: readers.feed(from_files(epoch))
     elif simulate is not None:
         with Simulator(simulate, seed, host) as simulator:
             yield lambda epoch: simulator.feed(epoch, size, varied)
@@ -271,6 +280,8 @@ def _compiled(settings: Settings, from_model: str | os.PathLike[str] | None) -> 
 def _policy(precision: str) -> Iterator[None]:
     before = keras.config.dtype_policy()
     mixed = precision == "mixed" or (precision == "auto" and backend.has_accelerator())
+    if mixed and not backend.can_mix():
+        raise ValueError("precision must be float32 with JAX on a CPU, whose bfloat16 gives NaN, got 'mixed'")
     keras.config.set_dtype_policy("mixed_bfloat16" if mixed else "float32")
     try:
         yield

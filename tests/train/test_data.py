@@ -15,7 +15,7 @@ from specksim.request import Request
 from specksim.sandpaper import simulate_field
 from specksim_train.augmentation import Augmentation, expose, still
 from specksim_train.data import PairFiles, crop_size
-from specksim_train.feeds import FileFeed, Simulator
+from specksim_train.feeds import FileFeed, Readers, Simulator
 from specksim_train.simulation import (
     Job,
     SimulatedPairs,
@@ -69,10 +69,36 @@ def test_devices_get_equal_shares(tiny):
 
 def test_workers_that_simulate_do_not_load_keras():
     with Simulator(job().pairs, seed=0) as simulator:
-        simulator.submit(job()).result()
-        loaded = simulator._workers[0].submit(eval, "set(__import__('sys').modules)").result()
+        worker = simulator._workers[0]
+        worker.submit(simulate_batch, job()).result()
+        loaded = worker.submit(eval, "set(__import__('sys').modules)").result()
     assert "specksim_train.simulation" in loaded
     assert not loaded & {"keras", "tensorflow", "jax"}
+
+
+def test_workers_that_read_give_the_same_batches_and_do_not_load_keras(tiny):
+    files = PairFiles([tiny["training"], tiny["validation"]])
+    feed = FileFeed(files, 3, seed=1, epoch=2, augmentation=VARIED)
+    with Readers(files, 2) as readers:
+        prepared = readers.feed(feed)
+        assert len(prepared) == len(feed) == 3
+        for index in (0, 1, 0, 2):
+            assert same(prepared.batch(index), feed.batch(index))
+        loaded = readers._pool.submit(eval, "set(__import__('sys').modules)").result()
+    assert "specksim_train.data" in loaded
+    assert not loaded & {"keras", "tensorflow", "jax"}
+
+
+def test_what_a_worker_cannot_read_is_raised_in_the_training(tiny, tmp_path):
+    path = tmp_path / "damaged.h5"
+    shutil.copyfile(tiny["training"], path)
+    with h5py.File(path, "r+") as file:
+        file["entry/data/dx"][2, 5, 5] = np.nan
+    with Readers(PairFiles([path]), 1) as readers:
+        prepared = readers.feed(FileFeed(PairFiles([path]), 6, augmentation=VARIED))
+        with pytest.raises(ValueError, match="pair 2: dx must be finite"):
+            prepared[0]
+    assert isinstance(prepared.failure, ValueError)
 
 
 def test_the_crop_leaves_room_for_the_drift():

@@ -57,6 +57,12 @@ def undisturbed(tiny, tmp_path_factory):
     return run
 
 
+def test_processes_that_read_for_an_accelerator_do_not_change_a_run(undisturbed, tiny, tmp_path, monkeypatch):
+    monkeypatch.setattr(training.backend, "readers", lambda: 2)
+    run = fit([tiny["training"]], tmp_path / "run", validation=tiny["validation"], settings=SMALL)
+    assert all(np.array_equal(a, b) for a, b in zip(weights(run), weights(undisturbed), strict=True))
+
+
 def test_a_run_leaves_what_is_needed_to_use_and_repeat_it(undisturbed, tiny):
     names = {path.name for path in undisturbed.iterdir()}
     assert names - {"tensorboard"} == {
@@ -162,7 +168,8 @@ def test_a_new_run_may_start_from_the_weights_of_another(undisturbed, tiny, tmp_
 
 def test_a_loss_that_explodes_ends_the_run_with_one_clear_line(tiny, tmp_path):
     wild = replace(SMALL, learning_rate=1e30)
-    with pytest.raises(RuntimeError, match=r"the loss became (nan|inf) in epoch \d, by step \d.*learning_rate"):
+    message = r"the loss became (nan|inf) in epoch \d, by step \d.*learning_rate"
+    with pytest.raises(RuntimeError, match=message):
         fit([tiny["training"]], tmp_path / "run", settings=wild)
 
 
