@@ -75,7 +75,9 @@ def build_plain_unet(input_shape: Shape = _ANY_SIZE, base_filters: int = 64) -> 
     contrast = Channels(0, 2, offset=-1.0, name="contrast")(LocalNormalization(name="normalized")(counts))
     features = _features(contrast, base_filters)
     shift = _maps(features, 2)
-    whole = layers.Concatenate(dtype="float32", name="shift_and_error")([shift, standard_error(features)])
+    whole = layers.Concatenate(dtype="float32", name="shift_and_error")(
+        [shift, standard_error(features, shift)]
+    )
     return keras.Model(counts, whole, name="plain_unet")
 
 
@@ -116,7 +118,7 @@ def build_guided_unet(input_shape: Shape = _ANY_SIZE, base_filters: int = 64) ->
     misfit = Misfit(name="misfit")(pulled)
     seen = _features(layers.Concatenate(name="features")([*features, misfit]), base_filters)
     shift = layers.Add(name="displacement", dtype="float32")([first, _maps(seen, 2, start="zeros")])
-    error = standard_error(seen, misfit)
+    error = standard_error(seen, shift, misfit)
     whole = layers.Concatenate(dtype="float32", name="shift_and_error")([shift, error])
     return keras.Model(counts, whole, name="guided_unet")
 

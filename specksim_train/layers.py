@@ -39,6 +39,11 @@ def smooth(images: Any, taps: np.ndarray) -> Any:
     return images
 
 
+def window_mean(images: Any, taps: np.ndarray) -> Any:
+    """Means of each channel in windows of separable weights; at the border over what lies in the frame."""
+    return smooth(images, taps) / smooth(ops.ones_like(images[..., :1]), taps)
+
+
 def enlarge(images: Any, factor: int) -> Any:
     """Bilinear interpolation of block means back to pixels; the outermost half blocks repeat their mean.
 
@@ -88,8 +93,7 @@ class LocalNormalization(Parameterless):
 
     def call(self, counts: Any) -> Any:
         blocks = ops.average_pool(counts, self.block_px, strides=self.block_px)
-        share = smooth(ops.ones_like(blocks[..., :1]), self._taps)
-        mean = enlarge(smooth(blocks, self._taps) / share, self.block_px)
+        mean = enlarge(window_mean(blocks, self._taps), self.block_px)
         return counts / ops.maximum(mean, _LEAST_MEAN)
 
     def compute_output_shape(self, input_shape: Any) -> Any:

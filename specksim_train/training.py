@@ -7,6 +7,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ import numpy as np
 from specksim_train import architectures, backend, inference, losses, runs
 from specksim_train.augmentation import Augmentation
 from specksim_train.backend import ALONE, Host
+from specksim_train.confidence import calibrate
 from specksim_train.data import PairFiles, Survey
 from specksim_train.feeds import Feed, FileFeed, Readers, Simulator
 from specksim_train.report import write_report, write_scalars
@@ -112,6 +114,9 @@ def fit(
             model = _compiled(settings, from_model)
             state = _start(run, model, resume)
             _train(run, model, settings, feed, checks, state, host, progress)
+            if held_out is not None and host.index == 0:
+                with backend.undistributed():
+                    _calibrate(run, FileFeed(held_out, size))
         if host.index == 0:
             write_report(run, (checks or feed(0)).batch(0), architectures.receptive_radius_px(model))
     return run
@@ -237,6 +242,14 @@ def _save(run: Path, model: keras.Model, history: list[runs.Row], watched: str) 
     optimizer = [np.asarray(variable.numpy()) for variable in model.optimizer.variables]
     runs.save_checkpoint(run, runs.Checkpoint(model.get_weights(), optimizer, history))
     runs.write_history(run, history)
+
+
+def _calibrate(run: Path, checks: FileFeed) -> None:
+    """Scale the standard errors of the finished networks, see `confidence.calibrate`."""
+    for name in (runs.BEST, runs.LAST):
+        model = keras.saving.load_model(run / name, compile=False, safe_mode=True)
+        calibrate(model, (checks.batch(k) for k in range(len(checks))))
+        runs.write_atomically(run / name, partial(_save_model, model))
 
 
 def _save_model(model: keras.Model, part: Path) -> None:

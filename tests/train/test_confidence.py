@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from specksim_train import architectures, losses
-from specksim_train.confidence import Detached, Exponential, Misfit
+from specksim_train.confidence import Detached, Exponential, Misfit, Surroundings, calibrate
 
 on_tensorflow = pytest.mark.skipif(
     keras.backend.backend() != "tensorflow", reason="takes gradients with TensorFlow's tape"
@@ -22,6 +22,33 @@ def test_misfit_is_the_logarithm_of_the_noise():
         assert found[k] == pytest.approx(np.log(sigma) + 3.5, abs=0.15)
     with pytest.raises(ValueError, match="sigma_px must be > 0 and finite, got 0"):
         Misfit(0)
+
+
+def test_surroundings_are_means_of_what_lies_in_the_frame():
+    step = np.zeros((1, 64, 96, 2), np.float32)
+    step[..., 0] = 3.0
+    step[:, :, 48:, 1] = 1.0
+    found = keras.ops.convert_to_numpy(Surroundings()(step))
+    assert found[..., 0] == pytest.approx(3.0, abs=1e-5)
+    assert found[0, 32, :4, 1] == pytest.approx(0.0, abs=1e-6)
+    assert found[0, 32, -4:, 1] == pytest.approx(1.0, abs=1e-6)
+    assert found[0, 32, 46:50, 1].mean() == pytest.approx(0.5, abs=0.02)
+
+
+def test_calibrated_errors_hold_68_percent_and_leave_the_displacement_alone():
+    rng = np.random.default_rng(1)
+    images = rng.poisson(500, (2, 64, 64, 2)).astype(np.float32)
+    model = architectures.build("guided-unet", 2)
+    before = model.predict_on_batch(images)
+    target = np.zeros((2, 64, 64, 3), np.float32)
+    target[..., :2] = before[..., :2] + 0.2 * rng.standard_normal((2, 64, 64, 2))
+    factor = calibrate(model, [(images[:1], target[:1]), (images[1:], target[1:])])
+    after = model.predict_on_batch(images)
+    assert factor == pytest.approx(0.2 / 0.05, rel=0.05)  # an untrained head says 0.05 px
+    assert np.array_equal(before[..., :2], after[..., :2])
+    within = np.abs(after[..., :2] - target[..., :2]) <= after[..., 2:]
+    assert within.mean() == pytest.approx(0.683, abs=0.01)
+    assert calibrate(model, [(images, target)]) == pytest.approx(1.0, abs=1e-3)
 
 
 def test_errors_are_positive_and_bounded():
