@@ -1,10 +1,12 @@
-"""What communication costs when several hosts train together: two processes on this machine stand for them.
+"""What several hosts cost that train together: processes on this machine stand for them.
 
-    python benchmarks/hosts.py [--steps 12]
+    python benchmarks/hosts.py gradients [--steps 12]
+    python benchmarks/hosts.py feed
 
-Each process trains on windows of 128 × 128 pixels, four a step, with one thread. A step of two processes that
-share their gradients is compared to one of two that do not, started together: the difference is gradients,
-waiting included. Needs the extra [jax].
+gradients: each of two processes trains on windows of 128 × 128 pixels, four a step, with one thread. A step
+of two that share their gradients is compared to one of two that do not, started together: the difference is
+gradients, waiting included. feed: one process makes or fetches the same 600 pairs of 256 × 256 pixels in each
+way that there is. Needs the extras [jax] and [dask].
 """
 
 import argparse
@@ -13,10 +15,13 @@ import socket
 import statistics
 import subprocess
 import sys
+import tempfile
 import time
+from pathlib import Path
 
 PAIRS, SIDE = 4, 128
 FILTERS = (16, 64)
+FED, BATCH = 600, 8
 
 
 def train(filters: int, steps: int, hosts: str, index: int) -> None:
@@ -48,7 +53,8 @@ def train(filters: int, steps: int, hosts: str, index: int) -> None:
             def on_train_batch_begin(self, batch: int, logs: object = None) -> None:
                 self.start = time.perf_counter()
 
-            def on_train_batch_end(self, batch: int, logs: object = None) -> None:
+            def on_train_batch_end(self, batch: int, logs: dict[str, float]) -> None:
+                float(logs["loss"])  # JAX computes on while Python goes ahead
                 times.append(time.perf_counter() - self.start)
 
         model.fit(Same(), epochs=1, verbose=0, callbacks=[Clock()])
@@ -83,16 +89,78 @@ def two(filters: int, steps: int, together: bool) -> tuple[float, float]:
     return statistics.mean(step for step, _ in found), found[0][1]
 
 
+def report_feeds() -> None:
+    """Pairs a second for one core, by where they come from."""
+    os.environ["KERAS_BACKEND"] = "jax"
+    from distributed import Client, LocalCluster
+
+    from specksim import Setup, generate
+    from specksim.request import Request
+    from specksim_train.augmentation import Augmentation
+    from specksim_train.backend import ALONE, Host
+    from specksim_train.data import PairFiles
+    from specksim_train.feeds import FileFeed
+    from specksim_train.simulation import Job, SimulatedPairs, simulate_batch
+
+    setup, augmentation = Setup.load("imbl-28kev"), Augmentation()
+    pairs = SimulatedPairs(Request.create(setup), FED)
+    batches = FED // BATCH
+
+    def jobs(epoch: int, host: Host = ALONE) -> list[Job]:
+        part = host.part(BATCH)
+        return [
+            Job(pairs, 0, epoch, index, BATCH, augmentation, part.start, part.stop)
+            for index in range(batches)
+        ]
+
+    def simulate(epoch: int, host: Host = ALONE) -> float:
+        start = time.perf_counter()
+        for job in jobs(epoch, host):
+            simulate_batch(job)
+        return time.perf_counter() - start
+
+    simulate_batch(jobs(0)[0])  # compiles
+    alone = simulate(1)
+    times = {"--simulate, one host": alone}
+    for count in (2, 4):
+        times[f"--simulate, one of {count} hosts, its share"] = simulate(count, Host(0, count)) * count
+    with (
+        LocalCluster(n_workers=1, threads_per_worker=1, dashboard_address=None) as cluster,
+        Client(cluster) as client,
+    ):
+        client.submit(simulate_batch, jobs(0)[0]).result()
+        start = time.perf_counter()
+        for future in [client.submit(simulate_batch, job) for job in jobs(5)]:
+            future.result()
+        times["a Dask worker, with the way here"] = time.perf_counter() - start
+    with tempfile.TemporaryDirectory() as folder:
+        path = generate(Path(folder) / "pairs.h5", setup, n=FED // 4, workers=1)
+        feed = FileFeed(PairFiles([path]), BATCH, augmentation=augmentation)
+        start = time.perf_counter()
+        for _ in range(4):
+            for index in range(len(feed)):
+                feed.batch(index)
+        times["a file"] = time.perf_counter() - start
+    print("| from | pairs/s and core | time, against one host that simulates |")
+    print("|---|---|---|")
+    for name, taken in times.items():
+        print(f"| {name} | {FED / taken:.0f} | {taken / alone:.2f} |")
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
+    parser.add_argument("what", nargs="?", choices=("gradients", "feed"), default="gradients")
     parser.add_argument("--steps", type=int, default=12)
     parser.add_argument("--one", nargs=4, help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.one:
         filters, steps, hosts, index = options.one
         train(int(filters), int(steps), hosts, int(index))
+        return
+    if options.what == "feed":
+        report_feeds()
         return
     print("| filters | gradients, MB | step alone, s | step together, s | share of communication |")
     print("|---|---|---|---|---|")
