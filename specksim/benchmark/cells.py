@@ -36,6 +36,7 @@ from specksim.benchmark.pairs import (
 from specksim.benchmark.results import Failure, Figure, Setting
 from specksim.benchmark.special import special_numbers
 from specksim.dataset import open_dataset
+from specksim.files import write_atomically
 from specksim.retrieval import Retrieval
 from specksim.retrieval.registry import MethodUnavailable
 from specksim.workers import Tick
@@ -337,14 +338,12 @@ def _costs(where: _Where, seconds: list[float], peak: float, seed: int) -> list[
 
 
 def _save(task: Task, cell: Cell, measured: list[Measurement]) -> None:
-    part = task.target.with_name(f"{task.target.name}.part")
     stacks: dict[str, Any] = {
         pixels: np.stack([one.tallies["all", pixels] for one in measured]) if measured else np.zeros((0, 0))
         for pixels in ("all", "valid")
     }
-    with part.open("wb") as file:
-        np.savez_compressed(file, cell=np.array(json.dumps(asdict(cell))), **stacks)
-    part.replace(task.target)
+    words = np.array(json.dumps(asdict(cell)))
+    write_atomically(task.target, lambda part: np.savez_compressed(part, cell=words, **stacks))
 
 
 def load_cell(path: Path) -> Cell:

@@ -10,6 +10,7 @@ from specksim.benchmark.page import Section
 from specksim.benchmark.pictures import Picture
 from specksim.benchmark.tables import Table
 from specksim.benchmark.view import View, read_view
+from specksim.files import write_text
 
 RESULTS, REPORT, FIGURES = "results.json", "report.html", "figures"
 
@@ -50,10 +51,7 @@ def write_report(folder: Path) -> str:
     """
     view = read_view(folder / RESULTS)
     sections = [section for section in _sections(view, _Gallery(folder / FIGURES)) if section.body]
-    text = page.page(_title(view), _introduction(view), sections)
-    part = folder / f"{REPORT}.part"
-    part.write_text(text, encoding="utf-8")
-    part.replace(folder / REPORT)
+    write_text(folder / REPORT, page.page(_title(view), _introduction(view), sections))
     return _markdown(view)
 
 

@@ -159,7 +159,7 @@ def _one_thread() -> Iterator[None]:
 
 def _left(folder: Path, resume: bool, overwrite: bool) -> list[Path]:
     """What another run has left; refused unless an option says what to do with it."""
-    left = [path for path in (folder / RESULTS, *sorted((folder / CELLS).glob("*.npz"))) if path.exists()]
+    left = [path for path in (folder / RESULTS, *sorted((folder / CELLS).glob("[!.]*.npz"))) if path.exists()]
     if left and not (resume or overwrite):
         raise FileExistsError(f"{left[0]} exists; --resume goes on, --overwrite starts anew")
     if (folder / RESULTS).exists():
@@ -173,7 +173,7 @@ def _claim(folder: Path, resume: bool, overwrite: bool) -> None:
         path.unlink()
     for path in (folder / CELLS, folder / DATA):
         path.mkdir(exist_ok=True)
-    for path in (folder / CELLS).glob("*.npz.part"):
+    for path in (folder / CELLS).glob(".part-*"):  # of a process that was killed
         path.unlink()
 
 
