@@ -12,6 +12,7 @@ import warnings
 import zlib
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +20,7 @@ import numpy as np
 
 from specksim.benchmark.memory import peak_megabytes
 from specksim.benchmark.methods import PIXELS, Choice, Entrant, Errors, choose_options
-from specksim.benchmark.metrics import bootstrap, evaluate, mean_interval, tally
+from specksim.benchmark.metrics import bootstrap, estimate, evaluate, tally
 from specksim.benchmark.pairs import (
     Measurement,
     Pairs,
@@ -125,7 +126,7 @@ def run_cell(task: Task, tick: Tick) -> None:
     figures = _figures(where, list(measured.values()), task.seed)
     if measured:
         peak = peak_megabytes(task.source, task.entrant, task.exposures, choice.options["all"])
-        figures += _costs(where, list(seconds.values()), peak, task.seed)
+        figures += _costs(where, np.array([*seconds.values()]), peak, task.seed)
     _save(task, Cell(setting, figures, failures, list(measured)), list(measured.values()))
 
 
@@ -292,7 +293,7 @@ def _figures(where: _Where, measured: list[Measurement], seed: int) -> list[Figu
         values = np.array([one.numbers[key] for one in measured if key in one.numbers])
         single[key] = values[~np.isnan(values)]  # `pairs` says of how many it is
     for (group, metric), values in single.items():
-        interval = mean_interval(values, generator(seed, *where, group, metric))
+        interval = estimate((values,), generator(seed, *where, group, metric))
         figures.append(Figure(*where, group, "", metric, *interval, len(values)))
     if {_PERIOD, _NOISE} <= set(single):
         figures.append(_indicator(where, single[_PERIOD], single[_NOISE], seed))
@@ -301,14 +302,12 @@ def _figures(where: _Where, measured: list[Measurement], seed: int) -> list[Figu
 
 def _indicator(where: _Where, period: np.ndarray, noise: np.ndarray, seed: int) -> Figure:
     """Mean period of the stars times mean noise of the wedges, which are resampled each on their own."""
-    rng = generator(seed, *where, "indicator")
-    value, low, high = math.nan, math.nan, math.nan
-    if len(period) and len(noise):
-        value = float(period.mean() * noise.mean())
-    if min(len(period), len(noise)) > 1 and np.isfinite(value):
-        means = [rng.choice(values, (_DRAWS, len(values))).mean(axis=1) for values in (period, noise)]
-        low, high = map(float, np.quantile(means[0] * means[1], [0.025, 0.975]))
-    return Figure(*where, "star", "", "indicator", value, low, high, min(len(period), len(noise)))
+    found = estimate(
+        (period, noise),
+        generator(seed, *where, "indicator"),
+        lambda period, noise: period.mean(axis=-1) * noise.mean(axis=-1),
+    )
+    return Figure(*where, "star", "", "indicator", *found, min(len(period), len(noise)))
 
 
 def pooled(where: _Where, group: str, pixels: str, tallies: np.ndarray, seed: int) -> list[Figure]:
@@ -322,12 +321,9 @@ def pooled(where: _Where, group: str, pixels: str, tallies: np.ndarray, seed: in
     ]
 
 
-def _costs(where: _Where, seconds: list[float], peak: float, seed: int) -> list[Figure]:
+def _costs(where: _Where, seconds: np.ndarray, peak: float, seed: int) -> list[Figure]:
     """Median of the seconds with its interval, and the peak of memory."""
-    rng = generator(seed, *where, "seconds")
-    draws = np.median(rng.choice(seconds, (_DRAWS, len(seconds))), axis=1)
-    low, high = np.quantile(draws, [0.025, 0.975]) if len(seconds) > 1 else (math.nan, math.nan)
-    timing = (float(np.median(seconds)), float(low), float(high))
+    timing = estimate((seconds,), generator(seed, *where, "seconds"), partial(np.median, axis=-1))
     return [
         Figure(*where, "all", "", "seconds", *timing, len(seconds)),
         Figure(*where, "all", "", "peak_mb", peak, math.nan, math.nan, 1),
