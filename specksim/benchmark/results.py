@@ -57,6 +57,11 @@ class Data:
     title: str
     bound_px: float
 
+    @property
+    def bounded(self) -> bool:
+        """Whether the bound says something: there is noise, and there is speckle."""
+        return 0 < self.bound_px < math.inf
+
 
 @dataclass(frozen=True)
 class Setting:
@@ -163,18 +168,25 @@ class Results:
         Raises
         ------
         ValueError
-            If the text holds no results of this format.
+            If the text holds none, or those of another version of specksim.
         """
         try:
             tree = json.loads(text)
-            if tree.pop("program") != "specksim" or tree.pop("format") != FORMAT:
-                raise ValueError(f"not the results of a benchmark of specksim in format {FORMAT}")
-            del tree["version"]
+            program, number, made_by = (tree.pop(name) for name in ("program", "format", "version"))
+        except (KeyError, TypeError, AttributeError, json.JSONDecodeError, RecursionError) as error:
+            raise ValueError(f"not the results of a benchmark, or damaged: {error!r}") from None
+        if program != "specksim":
+            raise ValueError(f"not the results of a benchmark of specksim, but of {program!r}")
+        try:
+            if number != FORMAT:
+                raise ValueError(f"format {number!r} is not {FORMAT}")
             for name, kind in _LISTS.items():
                 tree[name] = [_from_plain(kind, entry) for entry in tree[name]]
             return cls(**tree)
-        except (KeyError, TypeError, AttributeError, json.JSONDecodeError, RecursionError) as error:
-            raise ValueError(f"not the results of a benchmark: {error!r}") from None
+        except (KeyError, TypeError, AttributeError, ValueError) as error:
+            raise ValueError(
+                f"made by another version of specksim, {made_by}, or damaged: {error}; run the benchmark again"
+            ) from None
 
 
 _LISTS: dict[str, Any] = {
