@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from specksim.benchmark.arguments import Benchmark
+from specksim.benchmark.arguments import PAIRS, Benchmark
 from specksim.benchmark.cells import Task, run_cell
 from specksim.benchmark.collecting import collect, model_hash
 from specksim.benchmark.conditions import Condition, conditions
@@ -31,9 +31,6 @@ from specksim.dataset import open_dataset
 from specksim.locks import lock
 from specksim.setups import Setup
 from specksim.workers import run_tasks
-
-PAIRS = 24
-"""Simulated for each condition."""
 
 CELLS, DATA = "cells", "data"
 _ONE_THREAD = {"TF_NUM_INTRAOP_THREADS": "1", "TF_NUM_INTEROP_THREADS": "1"}

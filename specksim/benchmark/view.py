@@ -9,10 +9,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from specksim.benchmark.arguments import RESOLUTION, ROBUSTNESS
 from specksim.benchmark.metrics import METRICS
 from specksim.benchmark.results import Data, Results, read_results
-
-ROBUSTNESS, RESOLUTION = "robustness", "resolution"
 
 
 class Number(NamedTuple):

@@ -281,6 +281,7 @@ def test_conditions_are_simulated_and_measured(known, tmp_path):
         ({"methods": ("umpa", "umpa")}, "methods must be given once each, got umpa, umpa"),
         ({"exposures": (1, 0)}, "exposures must be >= 1, got 1, 0"),
         ({"pairs": -1}, "pairs must be >= 1, got -1"),
+        ({"conditions": ("photons", "noise")}, "must be of exposures, photons, .*, all, got 'noise'"),
         ({"files": (), "conditions": ("photons",), "validation": "a.h5"}, "validation goes with files"),
     ],
 )
