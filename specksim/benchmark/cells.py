@@ -63,6 +63,8 @@ class Task:
     exposures : int
     seed : int
         Of resampling.
+    model_sha256 : str
+        Of the method's model; empty where it has none.
     fingerprint : str
         Of all that the result depends on: data, model, versions.
     folder : Path
@@ -74,6 +76,7 @@ class Task:
     entrant: Entrant
     exposures: int
     seed: int
+    model_sha256: str
     fingerprint: str
     folder: Path
 

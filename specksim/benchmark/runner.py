@@ -9,6 +9,7 @@ import itertools
 import json
 import os
 from collections.abc import Callable, Iterator, Sequence
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -181,14 +182,15 @@ def _content(source: Source) -> list[Any]:
 def _tasks(
     benchmark: Benchmark, entrants: Sequence[Entrant], stands: Sequence[Stand], folder: Path
 ) -> list[Task]:
-    models = {entrant.label: model_hash(entrant.model) for entrant in entrants}
+    hashed = lru_cache(model_hash)
     software = {name: number for name, number in versions().items() if name != "python"}
     tasks = []
     for stand, entrant in itertools.product(stands, entrants):
         validation = stand.validation if entrant.chooses else None
+        model = hashed(entrant.model_path(Setup.from_toml(stand.entry.setup_toml)))
         parts = {
             "data": [_content(source) for source in (stand.source, validation) if source],
-            "model": models[entrant.label],
+            "model": model,
             "seed": benchmark.seed,
             "versions": software,
         }
@@ -199,6 +201,7 @@ def _tasks(
                 entrant=entrant,
                 exposures=number,
                 seed=benchmark.seed,
+                model_sha256=model,
                 fingerprint=json.dumps(parts, sort_keys=True),
                 folder=folder / CELLS,
             )

@@ -323,12 +323,35 @@ def test_a_damaged_cell_is_named(known, data, validation, tmp_path):
 
 
 def test_the_hash_of_a_model(tmp_path):
-    assert model_hash("") == model_hash("shipped-name") == ""
+    assert model_hash(None) == model_hash(tmp_path / "none") == ""
     (tmp_path / "best.keras").write_bytes(b"one")
-    first, file = model_hash(str(tmp_path)), model_hash(str(tmp_path / "best.keras"))
+    first, file = model_hash(tmp_path), model_hash(tmp_path / "best.keras")
     assert len(first) == len(file) == 64
     (tmp_path / "best.keras").write_bytes(b"two")
-    assert model_hash(str(tmp_path)) != first
+    assert model_hash(tmp_path) != first
+
+
+def test_a_model_that_was_replaced_is_measured_again(known, data, validation, tmp_path, monkeypatch):
+    weights = tmp_path / "shipped"
+    asked_for = []
+
+    def still(reference, sample, *, setup=None, model=None):
+        return known.still(reference, sample)
+
+    still.model_path = lambda setup, model: asked_for.append((setup, model)) or weights
+    monkeypatch.setitem(registry._BUILT_IN, "still", Method("still", still))
+    numbers, hashes = [], []
+    for content in ("one", "one", "two"):
+        weights.write_text(content)
+        before = known.number
+        question = asked(data, validation, "still", "still:own", exposures=(1,))
+        results = run_benchmark(question, tmp_path / "out", resume=True)
+        numbers.append(known.number - before)
+        hashes.append([method.model_sha256 for method in results.methods])
+    assert numbers[1] == 2  # the probes
+    assert numbers[2] == numbers[0] > 2 * PAIRS
+    assert hashes[0] == hashes[1] != hashes[2] == 2 * [model_hash(weights)]
+    assert asked_for[:2] == [(SETUP, None), (SETUP, "own")]
 
 
 def test_memory_is_that_of_the_method_alone(data):
