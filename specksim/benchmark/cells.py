@@ -81,6 +81,13 @@ class Task:
     folder: Path
 
     @property
+    def work(self) -> int:
+        """Images to be retrieved, about; a search tries some 18 windows and `max_shift`, or 3 of the latter."""
+        tried = 18 if self.entrant.takes("window") else 3
+        searched = self.validation.pairs * tried if self.validation else 0
+        return self.exposures * (4 * self.source.pairs + searched)
+
+    @property
     def target(self) -> Path:
         """The cell's file; another one for another fingerprint."""
         words = (self.entrant.label, str(self.exposures), self.fingerprint)
@@ -89,8 +96,8 @@ class Task:
 
 
 @dataclass(frozen=True)
-class Cell:
-    """What came out.
+class Outcome:
+    """What came out of a cell.
 
     Attributes
     ----------
@@ -130,7 +137,7 @@ def run_cell(task: Task, tick: Tick) -> None:
     if measured:
         peak = peak_megabytes(task.source, task.entrant, task.exposures, choice.options["all"])
         figures += _costs(where, np.array([*seconds.values()]), peak, task.seed)
-    _save(task, Cell(setting, figures, failures, list(measured)), list(measured.values()))
+    _save(task, Outcome(setting, figures, failures, list(measured)), list(measured.values()))
 
 
 # ---- options ----------------------------------------------------------------------------------------
@@ -336,7 +343,7 @@ def _costs(where: _Where, seconds: np.ndarray, peak: float, seed: int) -> list[F
 # ---- the file ---------------------------------------------------------------------------------------
 
 
-def _save(task: Task, cell: Cell, measured: list[Measurement]) -> None:
+def _save(task: Task, cell: Outcome, measured: list[Measurement]) -> None:
     stacks: dict[str, Any] = {
         pixels: np.stack([one.tallies["all", pixels] for one in measured]) if measured else np.zeros((0, 0))
         for pixels in ("all", "valid")
@@ -345,7 +352,7 @@ def _save(task: Task, cell: Cell, measured: list[Measurement]) -> None:
     write_atomically(task.target, lambda part: np.savez_compressed(part, cell=words, **stacks))
 
 
-def load_cell(path: Path) -> Cell:
+def load_cell(path: Path) -> Outcome:
     """Read the cell of a file.
 
     Raises
@@ -355,7 +362,7 @@ def load_cell(path: Path) -> Cell:
     """
     with _opened(path) as stored:
         tree = json.loads(str(stored["cell"]))
-    return Cell(
+    return Outcome(
         Setting(**tree["setting"]),
         [Figure(**figure) for figure in tree["figures"]],
         [Failure(**failure) for failure in tree["failures"]],

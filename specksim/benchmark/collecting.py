@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from specksim.benchmark.arguments import Benchmark
-from specksim.benchmark.cells import Cell, Task, generator, load_cell, load_tallies
+from specksim.benchmark.cells import Outcome, Task, generator, load_cell, load_tallies
 from specksim.benchmark.methods import Entrant
 from specksim.benchmark.metrics import differ
 from specksim.benchmark.results import Comparison, Contestant, Results
@@ -54,7 +54,7 @@ def collect(
     )
 
 
-def _compare(data: str, done: Sequence[tuple[Task, Cell]], seed: int) -> Iterator[Comparison]:
+def _compare(data: str, done: Sequence[tuple[Task, Outcome]], seed: int) -> Iterator[Comparison]:
     """Which cells of a data set differ: those of as many exposures, and those of one against all others."""
     here = [(task, cell) for task, cell in done if task.source.name == data and cell.rows]
     for pixels in ("all", "valid"):

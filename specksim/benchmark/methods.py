@@ -58,13 +58,13 @@ class Entrant:
             If the text is none, the method is unknown or has no such option.
         """
         head, at, tail = text.rpartition("@")
-        if not (at and "=" in tail):  # an @ in the path of a model
-            head, tail = text, ""
+        if not at or ("=" not in tail and ":" in head):  # an @ in the path of a model
+            head, at, tail = text, "", ""
         name, colon, model = head.partition(":")
         if not name or (colon and not model):
             raise ValueError(f"a method must be NAME[:MODEL][@OPTION=VALUE,…], got {text!r}")
         options: dict[str, Any] = {}
-        for part in filter(None, tail.split(",")):
+        for part in tail.split(",") if at else ():
             key, equals, value = part.partition("=")
             if not (equals and key.strip() and value.strip()):
                 raise ValueError(f"an option of a method must be OPTION=VALUE, got {part!r} in {text!r}")

@@ -8,13 +8,15 @@ import contextlib
 import itertools
 import json
 import os
+import time
 from collections.abc import Callable, Iterator, Sequence
+from datetime import timedelta
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
 from specksim.benchmark.arguments import PAIRS, Benchmark
-from specksim.benchmark.cells import Task, run_cell
+from specksim.benchmark.cells import Task, load_cell, run_cell
 from specksim.benchmark.collecting import collect, model_hash
 from specksim.benchmark.conditions import Condition, conditions
 from specksim.benchmark.machine import versions
@@ -30,6 +32,8 @@ from specksim.benchmark.stands import (
 )
 from specksim.dataset import open_dataset
 from specksim.locks import lock
+from specksim.request import Request
+from specksim.retrieval.registry import find_method
 from specksim.setups import Setup
 from specksim.workers import run_tasks
 
@@ -90,20 +94,28 @@ def run_benchmark(
     setup = Setup.from_toml(benchmark.setup) if benchmark.setup else Setup()
     wanted = conditions(benchmark.conditions, setup, benchmark.seed)
     require_different([*(Path(file).stem for file in benchmark.files), *(one.name for one in wanted)])
-    _left(folder, resume, overwrite)  # before anything that takes time
+    _found(folder, resume, overwrite)  # before anything that takes time
     with _one_thread():
-        require(entrants, [*_setups(benchmark.files), *(one.request.setup for one in wanted)])
+        requests = [*_requests(benchmark.files), *(one.request for one in wanted)]
+        require(entrants, [request.setup for request in requests])
         folder.mkdir(parents=True, exist_ok=True)
         with lock(folder / RESULTS):
             _claim(folder, resume, overwrite)
-            say(f"data sets: {len(benchmark.files)} files, {len(wanted)} conditions to be simulated")
+            cells = sum(
+                len(entrant.exposures(request.steps, benchmark.exposures or None))
+                for request, entrant in itertools.product(requests, entrants)
+            )
+            say(
+                f"{len(requests)} data sets, {len(wanted)} of them to be simulated; "
+                f"{cells} cells: data × method × exposures"
+            )
             simulation = Simulation(folder / DATA, workers, resume, overwrite, progress)
-            stands = _stands(benchmark, entrants, wanted, simulation)
+            stands = _stands(benchmark, entrants, wanted, simulation, say)
             tasks = _tasks(benchmark, entrants, stands, folder)
-            todo = [(task,) for task in tasks if not task.target.exists()]
-            say(f"data × method × exposures: {len(tasks)}, of which {len(tasks) - len(todo)} are done")
+            todo = [task for task in tasks if not task.target.exists()]
+            say(f"{len(todo)} cells to do, {len(tasks) - len(todo)} are done")
             try:
-                run_tasks(run_cell, todo, workers, progress)
+                run_tasks(run_cell, [(task,) for task in todo], workers, progress, _teller(todo, say))
             finally:
                 results = collect(benchmark, command, entrants, stands, tasks)
                 write_results(folder, results)
@@ -115,15 +127,42 @@ def _stands(
     entrants: Sequence[Entrant],
     wanted: Sequence[Condition],
     simulation: Simulation,
+    say: Callable[[str], None],
 ) -> list[Stand]:
     """All data sets, those of the conditions simulated."""
     choosing = any(one.chooses for one in entrants)
-    files = [
+    stands = [
         stand_of_file(file, benchmark.pairs, choosing, benchmark.validation, simulation)
         for file in benchmark.files
     ]
-    pairs = benchmark.pairs or PAIRS
-    return [*files, *(stand_of_condition(one, pairs, choosing, simulation) for one in wanted)]
+    start = time.monotonic()
+    for number, one in enumerate(wanted, 1):
+        stands.append(stand_of_condition(one, benchmark.pairs or PAIRS, choosing, simulation))
+        say(f"data set {number} of {len(wanted)}: {one.name}; {_left(start, number / len(wanted))}")
+    return stands
+
+
+def _teller(todo: Sequence[Task], say: Callable[[str], None]) -> Callable[[int], None]:
+    """What says of each finished cell which it was, if it failed, and how long the others will take."""
+    start, done = time.monotonic(), list[int]()
+
+    def tell(number: int) -> None:
+        done.append(number)
+        task, cell = todo[number], load_cell(todo[number].target)
+        share = sum(todo[k].work for k in done) / sum(task.work for task in todo)
+        failed = "" if cell.rows else f" failed on every pair: {cell.failures[0].message};"
+        say(
+            f"cell {len(done)} of {len(todo)}: {task.source.name}, {task.entrant.label}, "
+            f"{task.exposures} exposure{'s' * (task.exposures > 1)};{failed} {_left(start, share)}"
+        )
+
+    return tell
+
+
+def _left(start: float, share: float) -> str:
+    """How long what is left takes, if a share was done since the start, on `time.monotonic`."""
+    seconds = (time.monotonic() - start) * (1 / share - 1)
+    return f"about {timedelta(seconds=round(seconds))} left"
 
 
 def stored_benchmark(folder: Path) -> tuple[Benchmark, Results]:
@@ -134,10 +173,10 @@ def stored_benchmark(folder: Path) -> tuple[Benchmark, Results]:
     return Benchmark.from_arguments(results.arguments), results
 
 
-def _setups(files: Sequence[str]) -> Iterator[Setup]:
+def _requests(files: Sequence[str]) -> Iterator[Request]:
     for file in files:
         with open_dataset(file) as dataset:
-            yield dataset.request.setup
+            yield dataset.request
 
 
 @contextlib.contextmanager
@@ -155,7 +194,7 @@ def _one_thread() -> Iterator[None]:
                 os.environ[name] = value
 
 
-def _left(folder: Path, resume: bool, overwrite: bool) -> list[Path]:
+def _found(folder: Path, resume: bool, overwrite: bool) -> list[Path]:
     """What another run has left; refused unless an option says what to do with it."""
     left = [path for path in (folder / RESULTS, *sorted((folder / CELLS).glob("[!.]*.npz"))) if path.exists()]
     if left and not (resume or overwrite):
@@ -167,7 +206,7 @@ def _left(folder: Path, resume: bool, overwrite: bool) -> list[Path]:
 
 def _claim(folder: Path, resume: bool, overwrite: bool) -> None:
     """Make the folders, and remove what is not to be kept."""
-    for path in _left(folder, resume, overwrite) if overwrite else []:
+    for path in _found(folder, resume, overwrite) if overwrite else []:
         path.unlink()
     for path in (folder / CELLS, folder / DATA):
         path.mkdir(exist_ok=True)
@@ -186,7 +225,10 @@ def _tasks(
     software = {name: number for name, number in versions().items() if name != "python"}
     tasks = []
     for stand, entrant in itertools.product(stands, entrants):
-        validation = stand.validation if entrant.chooses else None
+        numbers = entrant.exposures(stand.entry.steps, benchmark.exposures or None)
+        # with too few exposures every window fails
+        choosing = entrant.chooses and numbers[0] >= find_method(entrant.name).exposures
+        validation = stand.validation if choosing else None
         model = hashed(entrant.model_path(Setup.from_toml(stand.entry.setup_toml)))
         parts = {
             "data": [_content(source) for source in (stand.source, validation) if source],
@@ -205,6 +247,6 @@ def _tasks(
                 fingerprint=json.dumps(parts, sort_keys=True),
                 folder=folder / CELLS,
             )
-            for number in entrant.exposures(stand.entry.steps, benchmark.exposures or None)
+            for number in numbers
         ]
     return tasks

@@ -171,10 +171,36 @@ def test_what_fails_without_motion_is_measured_all_the_same(known, data, validat
 
 
 def test_a_method_that_always_fails_has_failures_alone(known, data, validation, tmp_path):
-    results = run_benchmark(asked(data, validation, "mist@window=99", exposures=(2,)), tmp_path)
+    said = []
+    question = asked(data, validation, "mist@window=99", exposures=(2,))
+    results = run_benchmark(question, tmp_path, say=said.append)
+    assert said[-1].startswith(
+        "cell 1 of 1: six, mist@window=99, 2 exposures; failed on every pair: window must not"
+    )
     assert len(results.failures) == PAIRS
     assert results.figures == []
     assert "window must not exceed the frame" in results.failures[0].message
+
+
+def test_too_few_exposures_are_not_tried_with_every_window(known, data, validation, tmp_path):
+    results = run_benchmark(asked(data, validation, "mist", exposures=(1,)), tmp_path)
+    assert [(one.tried, one.chosen_on) for one in results.settings] == [({}, "")]
+    assert len(results.failures) == PAIRS
+
+
+def test_what_is_to_be_done_is_said_and_how_long_it_takes(known, tmp_path):
+    said = []
+    question = Benchmark(
+        (), ("windowed",), conditions=("resolution",), pairs=1, setup=SETUP.to_toml()
+    )
+    run_benchmark(question, tmp_path, say=said.append)
+    assert said[0] == "2 data sets, 2 of them to be simulated; 2 cells: data × method × exposures"
+    assert said[1].startswith("data set 1 of 2: resolution-star; about 0:")
+    assert said[3] == "2 cells to do, 0 are done"
+    assert said[4].startswith("cell 1 of 2: resolution-star, windowed, 1 exposure; about 0:")
+    assert said[5] == "cell 2 of 2: resolution-edge, windowed, 1 exposure; about 0:00:00 left"
+    run_benchmark(question, tmp_path, resume=True, say=said.append)
+    assert said[-1] == "0 cells to do, 2 are done"
 
 
 def test_methods_differ_only_where_they_do(known, data, validation, tmp_path):
