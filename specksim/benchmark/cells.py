@@ -12,7 +12,6 @@ import warnings
 import zlib
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, replace
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -82,7 +81,7 @@ class Task:
 
     @property
     def work(self) -> int:
-        """Images to be retrieved, about; a search tries some 18 windows and `max_shift`, or 3 of the latter."""
+        """Images to be retrieved, about: a search tries some 18 windows and `max_shift`, or 3 of these."""
         tried = 18 if self.entrant.takes("window") else 3
         searched = self.validation.pairs * tried if self.validation else 0
         return self.exposures * (4 * self.source.pairs + searched)
@@ -315,7 +314,7 @@ def _indicator(where: _Where, period: np.ndarray, noise: np.ndarray, seed: int) 
     found = estimate(
         (period, noise),
         generator(seed, *where, "indicator"),
-        lambda period, noise: period.mean(axis=-1) * noise.mean(axis=-1),
+        lambda period, noise, axis: period.mean(axis) * noise.mean(axis),
     )
     return Figure(*where, "star", "", "indicator", *found, min(len(period), len(noise)))
 
@@ -333,7 +332,7 @@ def pooled(where: _Where, group: str, pixels: str, tallies: np.ndarray, seed: in
 
 def _costs(where: _Where, seconds: np.ndarray, peak: float, seed: int) -> list[Figure]:
     """Median of the seconds with its interval, and the peak of memory."""
-    timing = estimate((seconds,), generator(seed, *where, "seconds"), partial(np.median, axis=-1))
+    timing = estimate((seconds,), generator(seed, *where, "seconds"), np.median)
     return [
         Figure(*where, "all", "", "seconds", *timing, len(seconds)),
         Figure(*where, "all", "", "peak_mb", peak, math.nan, math.nan, 1),

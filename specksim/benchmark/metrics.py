@@ -7,7 +7,6 @@ a metric of many pairs, and of any resampling of them, is had without touching a
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from functools import partial
 from typing import Any
 
 import numpy as np
@@ -270,7 +269,7 @@ def differ(
 def estimate(
     samples: Sequence[np.ndarray],
     rng: np.random.Generator,
-    statistic: Callable[..., Any] = partial(np.mean, axis=-1),
+    statistic: Callable[..., Any] = np.mean,
     draws: int = 1000,
 ) -> tuple[float, float, float]:
     """A statistic of metrics that are one number a pair, and its 95 % interval.
@@ -280,7 +279,7 @@ def estimate(
     samples : sequence of (P,) array, resampled each on its own
     rng : numpy.random.Generator
     statistic : callable
-        Of the samples, over their last axis. Default: the mean of one.
+        Of the samples, over the axis that it is given. Default: the mean of one.
     draws : int
         Resamplings.
 
@@ -301,11 +300,11 @@ def estimate(
         raise ValueError(f"draws must be >= 1 and samples 1-D, got {draws} and shapes {shapes}")
     if any(sample.size == 0 or np.isnan(sample).any() for sample in values):
         return math.nan, math.nan, math.nan
-    found = float(statistic(*values))
+    found = float(statistic(*values, axis=-1))
     if min(map(len, values)) < 2:
         return found, math.nan, math.nan
     drawn = (sample[rng.integers(len(sample), size=(draws, len(sample)))] for sample in values)
-    return found, *_interval(statistic(*drawn))
+    return found, *_interval(statistic(*drawn, axis=-1))
 
 
 def _lengths(vectors: np.ndarray) -> np.ndarray:

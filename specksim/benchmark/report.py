@@ -286,9 +286,7 @@ def _origin(view: View) -> str:
         if entry.options
     ]
     models = [
-        (f"SHA-256 of {entry.label}", entry.model_sha256)
-        for entry in results.methods
-        if entry.model_sha256
+        (f"SHA-256 of {entry.label}", entry.model_sha256) for entry in results.methods if entry.model_sha256
     ]
     return page.definitions(
         [

@@ -79,8 +79,9 @@ def star_response(
     The retrieved displacement along the way s on which the period P grows is fitted by least squares as
     R(P(s)) · label + constant, R piecewise linear in log P and never falling. The period at which 90 % of the
     amplitude are left is the spatial resolution, its product with the noise (`noise_level`, behind a wedge)
-    the metrological efficiency indicator [1]_ [2]_. A Gaussian window of standard deviation σ has R = exp(−2π²σ²/P²) and the period
-    2πσ/√(−2 ln 0.9) = 13.69 σ; a square one of side w has sin(πw/P)/(πw/P) and 3.99 w.
+    the metrological efficiency indicator [1]_ [2]_. A Gaussian window of standard deviation σ has
+    R = exp(−2π²σ²/P²) and the period 2πσ/√(−2 ln 0.9) = 13.69 σ; a square one of side w has
+    sin(πw/P)/(πw/P) and 3.99 w.
 
     References
     ----------

@@ -185,7 +185,7 @@ class Results:
             return cls(**tree)
         except (KeyError, TypeError, AttributeError, ValueError) as error:
             raise ValueError(
-                f"made by another version of specksim, {made_by}, or damaged: {error}; run the benchmark again"
+                f"made by another version of specksim, {made_by}, or damaged: {error}; run it again"
             ) from None
 
 

@@ -78,8 +78,7 @@ class View:
         return [
             entry
             for entry in self.results.data
-            if not entry.axis
-            or (entry.axis not in (ROBUSTNESS, RESOLUTION) and axes.count(entry.axis) == 1)
+            if not entry.axis or (entry.axis not in (ROBUSTNESS, RESOLUTION) and axes.count(entry.axis) == 1)
         ]
 
     def curves(self) -> dict[str, list[Data]]:

@@ -122,7 +122,9 @@ def test_which_scenes_can_be_fitted(setup):
     assert can_be_fitted(scene_of(sphere(), fiber()), setup)
     assert not can_be_fitted(scene_of(sphere(x_um=1300.0)), setup)  # less than half is left
     assert not can_be_fitted(scene_of(sphere(radius_um=30.0)), setup)
-    assert not can_be_fitted(scene_of(fiber(angle_rad=0.8, x_um=1100.0, y_um=-1100.0)), setup)  # across a corner
+    assert not can_be_fitted(
+        scene_of(fiber(angle_rad=0.8, x_um=1100.0, y_um=-1100.0)), setup
+    )  # across a corner
     assert not can_be_fitted(scene_of({**sphere(), "inclusion": True}), setup)
     assert not can_be_fitted(scene_of({**sphere(), "material": "al2o3"}), setup)
     assert not can_be_fitted(scene_of({**sphere(), "shape": "capsule"}), setup)

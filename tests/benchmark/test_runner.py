@@ -190,9 +190,7 @@ def test_too_few_exposures_are_not_tried_with_every_window(known, data, validati
 
 def test_what_is_to_be_done_is_said_and_how_long_it_takes(known, tmp_path):
     said = []
-    question = Benchmark(
-        (), ("windowed",), conditions=("resolution",), pairs=1, setup=SETUP.to_toml()
-    )
+    question = Benchmark((), ("windowed",), conditions=("resolution",), pairs=1, setup=SETUP.to_toml())
     run_benchmark(question, tmp_path, say=said.append)
     assert said[0] == "2 data sets, 2 of them to be simulated; 2 cells: data × method × exposures"
     assert said[1].startswith("data set 1 of 2: resolution-star; about 0:")

@@ -114,8 +114,14 @@ def test_conditions_of_a_setup(cli, tmp_path):
             ("--conditions", "all", "--method", "umpa", "-o", "out", "--validation", "b.h5"),
             "validation goes with files",
         ),
-        (("a.h5", "--method", "umpa", "-o", "out", "--exposures", "1,1"), "exposures must be given once each, got 1, 1"),
-        (("a.h5", "--method", "umpa", "-o", "out", "--exposures", "few"), "must be whole numbers, as in 1,4,10, got 'few'"),
+        (
+            ("a.h5", "--method", "umpa", "-o", "out", "--exposures", "1,1"),
+            "exposures must be given once each, got 1, 1",
+        ),
+        (
+            ("a.h5", "--method", "umpa", "-o", "out", "--exposures", "few"),
+            "must be whole numbers, as in 1,4,10, got 'few'",
+        ),
         (("--conditions", "noise", "--method", "umpa", "-o", "out"), "'noise' is not one of"),
         (("--reproduce", "out", "--seed", "1"), "does not go with --seed"),
         (("a.h5", "--reproduce", "out"), "does not go with FILE"),
