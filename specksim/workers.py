@@ -86,20 +86,23 @@ def run_tasks(
                     staff.remove(worker)
                     progress(-worker.ticks)
                     deaths[worker.task] += 1
-                    if deaths[worker.task] > _MOST_DEATHS:
-                        raise RuntimeError(
-                            f"worker processes died {_MOST_DEATHS + 1} times over one shard "
-                            f"({worker.ending()}), out of memory perhaps; try fewer workers"
-                        )
-                    print(
-                        f"a worker process died ({worker.ending()}); its shard is done again", file=sys.stderr
-                    )
+                    _report_death(worker, deaths[worker.task])
                     waiting.appendleft(worker.task)
     finally:
         for worker in staff:
             worker.send(None)
         for worker in staff:
             worker.dismiss()
+
+
+def _report_death(worker: "_Worker", deaths: int) -> None:
+    """Say that a worker died; RuntimeError if it was the last that may over its task."""
+    if deaths > _MOST_DEATHS:
+        raise RuntimeError(
+            f"worker processes died {deaths} times over one shard ({worker.ending()}), out of memory "
+            "perhaps; try fewer workers"
+        )
+    print(f"a worker process died ({worker.ending()}); its shard is done again", file=sys.stderr)
 
 
 @dataclass(eq=False)

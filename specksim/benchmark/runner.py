@@ -101,14 +101,7 @@ def run_benchmark(
         folder.mkdir(parents=True, exist_ok=True)
         with lock(folder / RESULTS):
             _claim(folder, resume, overwrite)
-            cells = sum(
-                len(entrant.exposures(request.steps, benchmark.exposures or None))
-                for request, entrant in itertools.product(requests, entrants)
-            )
-            say(
-                f"{len(requests)} data sets, {len(wanted)} of them to be simulated; "
-                f"{cells} cells: data × method × exposures"
-            )
+            say(_outline(benchmark, entrants, requests))
             simulation = Simulation(folder / DATA, workers, resume, overwrite, progress)
             stands = _stands(benchmark, entrants, wanted, simulation, say)
             tasks = _tasks(benchmark, entrants, stands, folder)
@@ -120,6 +113,19 @@ def run_benchmark(
                 results = collect(benchmark, command, entrants, stands, tasks)
                 write_results(folder, results)
     return results
+
+
+def _outline(benchmark: Benchmark, entrants: Sequence[Entrant], requests: Sequence[Request]) -> str:
+    """How much there is to do, before any of it is done."""
+    cells = sum(
+        len(entrant.exposures(request.steps, benchmark.exposures or None))
+        for request, entrant in itertools.product(requests, entrants)
+    )
+    simulated = len(requests) - len(benchmark.files)
+    return (
+        f"{len(requests)} data sets, {simulated} of them to be simulated; {cells} cells: data × method × "
+        "exposures"
+    )
 
 
 def _stands(
