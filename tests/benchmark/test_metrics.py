@@ -272,7 +272,7 @@ def test_means_of_one_none_nan_and_infinite():
         (lambda: evaluate(np.zeros(5)), r"shape \(\d+,\), got \(5,\)"),
         (lambda: bootstrap(np.zeros((2, 5)), RNG), r"tallies must .* got \(2, 5\)"),
         (lambda: bootstrap(np.zeros((2, TALLY_SIZE)), RNG, 0), "draws must be >= 1, got 0"),
-        (lambda: estimate((np.zeros((2, 2)),), RNG), r"samples 1-D, got 1000 and shapes \(2, 2\)"),
+        (lambda: estimate((np.zeros((2, 2)),), RNG), r"samples 1-D, got 1000 and shapes \[\(2, 2\)\]"),
         (lambda: estimate((np.zeros(2),), RNG, draws=-1), "draws must be >= 1 .* got -1"),
     ],
 )
