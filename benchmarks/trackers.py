@@ -11,7 +11,6 @@ Times are processor times, the best of several runs in one process, in F: one 10
 
 import argparse
 import multiprocessing
-import resource
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -24,9 +23,10 @@ import scipy.ndimage
 
 from specksim import Setup, detector, seeds
 from specksim.assessment import displacement_bound_px
+from specksim.benchmark.memory import resident_megabytes
 from specksim.forward import SpecklePair, draw_pair
 from specksim.optics import rays
-from specksim.retrieval import find_method, lcs, method_names, mist, retrieve, speckle_tie, umpa, xst
+from specksim.retrieval import Retrieval, lcs, mist, retrieve, speckle_tie, umpa, xst
 from specksim.retrieval.integration import radians_per_pixel
 from specksim.retrieval.matching import match_windows
 from specksim.retrieval.tracking import prepare
@@ -135,7 +135,10 @@ def bound_px(setup: Setup, scene: Scene, window: int, exposures: int) -> float:
 
 
 def report_accuracy(plot: Path | None) -> None:
-    """Mean endpoint error on valid pixels against the window, for 1 to 20 exposures."""
+    """Mean endpoint error on valid pixels against the window, for 1 to 20 exposures, and its bound.
+
+    Methods are compared, each at its best window, by `specksim benchmark`.
+    """
     setup = Setup()
     tested = scenes(setup)
     methods = {"umpa": umpa, "lcs": lcs}
@@ -158,33 +161,15 @@ def report_accuracy(plot: Path | None) -> None:
         print_row(f"bound, K = {exposures}", bounds[exposures])
     if plot is not None:
         draw(plot, errors, bounds, float(still))
-    print("\nall methods at their default window, K = 1 and 4: endpoint error on all / valid pixels, px")
-    for name in method_names():
-        own = {"material": "nylon"} if "material" in (find_method(name).options or ()) else {}
-        line = f"{name:<14}"
-        for exposures in (1, 4):
-            if exposures >= find_method(name).exposures:
-                run = partial(retrieve, name, setup=setup, **own)
-                pair_errors = [both_errors(run, scene.pair, exposures) for scene in tested]
-                line += "   {:.4f} / {:.4f}".format(*np.mean(pair_errors, axis=0))
-            else:
-                line += f"{'-':>18}"
-        print(line)
 
 
 def print_row(name: str, values: list[float]) -> None:
     print(f"{name:<14}" + "".join(f"{value:>11.4f}" for value in values))
 
 
-def both_errors(track: Callable[..., object], pair: SpecklePair, exposures: int) -> tuple[float, float]:
-    """Mean endpoint error on all and on valid pixels, border included."""
-    result = track(pair.reference[:exposures], pair.sample[:exposures])
-    error = np.hypot(result.dx - pair.dx, result.dy - pair.dy)  # type: ignore[attr-defined]
-    return float(error.mean()), float(error[pair.valid > 0].mean())
-
-
-def endpoint_error(track: Callable[..., object], pair: SpecklePair, window: int, exposures: int) -> float:
-    return both_errors(partial(track, window=window), pair, exposures)[1]
+def endpoint_error(track: Callable[..., Retrieval], pair: SpecklePair, window: int, exposures: int) -> float:
+    result = track(pair.reference[:exposures], pair.sample[:exposures], window=window)
+    return float(np.hypot(result.dx - pair.dx, result.dy - pair.dy)[pair.valid > 0].mean())
 
 
 def draw(
@@ -316,19 +301,18 @@ def report_memory() -> None:
 
 
 def large_pair(name: str) -> tuple[float, float, float]:
+    """Seconds of a 2048² pair, the memory before, and the most during it, GB."""
     rng = np.random.default_rng(0)
     pattern = scipy.ndimage.gaussian_filter(rng.normal(size=(2048, 2052)), 1.2).astype(np.float32)
     pattern = 1 + 0.4 * pattern / pattern.std()
     pattern = np.maximum(pattern, 0.01, dtype=np.float32)
 
-    def peak_gb() -> float:
-        return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
-
     retrieve(name, pattern[:64, :64], pattern[:64, :64])
-    before = peak_gb()
+    before = resident_megabytes("VmRSS") / 1000
+    Path("/proc/self/clear_refs").write_text("5")  # the most begins again from here
     start = time.process_time()
     retrieve(name, pattern[:, 4:], pattern[:, 1:-3], window=13)
-    return time.process_time() - start, before, peak_gb()
+    return time.process_time() - start, before, resident_megabytes("VmHWM") / 1000
 
 
 def main() -> None:

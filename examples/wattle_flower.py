@@ -77,8 +77,11 @@ if __name__ == "__main__":
     parser.add_argument("--middle", type=int, metavar="PX", help="side of a square in the frame's middle")
     given = parser.parse_args()
     wattle = Setup.load("imbl-25kev-wattle")
-    results = run(*read(given.folder, given.middle), given.model, wattle)
-    given.out.mkdir(exist_ok=True)
+    try:
+        results = run(*read(given.folder, given.middle), given.model, wattle)
+        given.out.mkdir(exist_ok=True)
+    except (OSError, ValueError) as error:  # images, model or folder of the results
+        raise SystemExit(f"Error: {error}") from None
     for method, retrieval in results.items():
         write_retrieval(given.out / f"{method}.h5", retrieval, wattle, overwrite=True)
     compare(results, given.out / "comparison.png")

@@ -34,6 +34,7 @@ def run_tasks(
     tasks: Sequence[tuple[Any, ...]],
     workers: int,
     progress: Callable[[int], None],
+    done: Callable[[int], None] = lambda number: None,
 ) -> None:
     """Run `function(*task, tick)` for every task, in this process or in several.
 
@@ -47,6 +48,8 @@ def run_tasks(
         Processes at most; with one, or one task, everything runs in this process.
     progress : callable
         Given the number of ticks since its last call; less than zero when a worker died in mid-task.
+    done : callable
+        Given the number of each task that is done.
 
     Raises
     ------
@@ -54,8 +57,9 @@ def run_tasks(
         If workers die three times over one task.
     """
     if min(workers, len(tasks)) <= 1:
-        for task in tasks:
+        for number, task in enumerate(tasks):
             function(*task, lambda: progress(1))
+            done(number)
         return
     waiting = deque(range(len(tasks)))
     deaths: Counter[int] = Counter()
@@ -69,31 +73,36 @@ def run_tasks(
                 if message == _TICK:
                     worker.ticks += 1
                     progress(1)
-                elif message == _DONE and waiting:
-                    worker.give(waiting.popleft(), tasks)
                 elif message == _DONE:
-                    staff.remove(worker)
-                    worker.dismiss()
+                    done(worker.task)
+                    if waiting:
+                        worker.give(waiting.popleft(), tasks)
+                    else:
+                        staff.remove(worker)
+                        worker.dismiss()
                 elif isinstance(message, BaseException):
                     raise message
                 else:
                     staff.remove(worker)
                     progress(-worker.ticks)
                     deaths[worker.task] += 1
-                    if deaths[worker.task] > _MOST_DEATHS:
-                        raise RuntimeError(
-                            f"worker processes died {_MOST_DEATHS + 1} times over one shard "
-                            f"({worker.ending()}), out of memory perhaps; try fewer workers"
-                        )
-                    print(
-                        f"a worker process died ({worker.ending()}); its shard is done again", file=sys.stderr
-                    )
+                    _report_death(worker, deaths[worker.task])
                     waiting.appendleft(worker.task)
     finally:
         for worker in staff:
             worker.send(None)
         for worker in staff:
             worker.dismiss()
+
+
+def _report_death(worker: "_Worker", deaths: int) -> None:
+    """Say that a worker died; RuntimeError if it was the last that may over its task."""
+    if deaths > _MOST_DEATHS:
+        raise RuntimeError(
+            f"worker processes died {deaths} times over one shard ({worker.ending()}), out of memory "
+            "perhaps; try fewer workers"
+        )
+    print(f"a worker process died ({worker.ending()}); its shard is done again", file=sys.stderr)
 
 
 @dataclass(eq=False)

@@ -4,6 +4,7 @@ What is measured, and how, is that of `specksim benchmark`.
 """
 
 import csv
+import io
 import json
 import math
 import os
@@ -26,6 +27,7 @@ from specksim.benchmark.pairs import (
     zero_motion_pairs,
 )
 from specksim.dataset import open_dataset
+from specksim.files import write_text
 from specksim.retrieval import Retrieval
 
 _METRICS = ("epe_mean", "epe_median", "epe_p95", "epe_p99", "rmse_dx", "rmse_dy", "bias_dx", "bias_dy", "r2",
@@ -158,13 +160,10 @@ def write_results(folder: str | os.PathLike[str], results: Mapping[str, Any]) ->
         for row in results["rows"]
     ]
     json_file, csv_file = target / "results.json", target / "results.csv"
-    part = json_file.with_name("results.json.part")
-    part.write_text(json.dumps({**results, "rows": rows}, indent=1, allow_nan=False) + "\n", encoding="utf-8")
-    part.replace(json_file)
-    part = csv_file.with_name("results.csv.part")
-    with part.open("w", newline="", encoding="utf-8") as handle:
-        writer = csv.DictWriter(handle, COLUMNS)
-        writer.writeheader()
-        writer.writerows(rows)
-    part.replace(csv_file)
+    table = io.StringIO()
+    writer = csv.DictWriter(table, COLUMNS, lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(rows)
+    write_text(json_file, json.dumps({**results, "rows": rows}, indent=1, allow_nan=False) + "\n")
+    write_text(csv_file, table.getvalue())
     return json_file, csv_file

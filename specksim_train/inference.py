@@ -49,7 +49,7 @@ def load(name: str | Path) -> "Network":
         If there is no such model, the file is damaged or would run code of its own, or the model does not
         turn two images of any size into two maps.
     """
-    place = _find(name)
+    place = find_model(name)
     config_file = place / "config.json" if place.is_dir() else place.with_name("config.json")
     try:
         config = json.loads(config_file.read_text(encoding="utf-8")) if config_file.exists() else {}
@@ -67,8 +67,8 @@ def shipped() -> dict[str, Path]:
     return {path.name: path for path in sorted(_WEIGHTS.glob("*")) if packed.is_packed(path)}
 
 
-def _find(name: str | Path) -> Path:
-    """The .keras file that a name means, or the folder of a packed network."""
+def find_model(name: str | Path) -> Path:
+    """The .keras file that a name means, or the folder of a packed network; ValueError if there is none."""
     path = Path(name)
     if path.is_dir():
         if packed.is_packed(path):

@@ -5,6 +5,7 @@ Nothing heavy is imported until a network is asked for.
 
 import math
 from functools import lru_cache
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -77,6 +78,16 @@ def unet(
         if type(error).__module__.startswith(("tensorflow", "jax")):  # they have errors of their own
             raise RuntimeError(f"{type(error).__name__}: {error}") from error
         raise
+
+
+def model_path(setup: Setup | None, model: str | None) -> Path:
+    """The file or folder of the network that `unet` takes; `specksim benchmark` knows it by its hash."""
+    from specksim_train.inference import find_model
+
+    return find_model(model if model is not None else shipped_for(setup))
+
+
+unet.model_path = model_path  # type: ignore[attr-defined]
 
 
 @lru_cache(maxsize=4)

@@ -11,6 +11,7 @@ import numpy as np
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
+from specksim.files import write_atomically, write_text
 from specksim_train import runs
 from specksim_train.data import Batch
 
@@ -24,7 +25,7 @@ def write_report(run: Path, examples: Batch, radius_px: int) -> None:
     draw_curves(history, run / "curves.png")
     draw_examples(run, examples)
     card = model_card(run.name, config, history, radius_px)
-    runs.write_atomically(run / runs.CARD, lambda part: _write(part, card))
+    write_text(run / runs.CARD, card)
 
 
 def draw_curves(history: list[runs.Row], path: Path) -> None:
@@ -68,7 +69,7 @@ def _show(axis: Any, values: np.ndarray, title: str, colours: str, low: float, h
 
 def _save(figure: Figure, path: Path) -> None:
     canvas = FigureCanvasAgg(figure)
-    runs.write_atomically(path, lambda part: canvas.print_png(str(part)))
+    write_atomically(path, lambda part: canvas.print_png(str(part)))
 
 
 def model_card(name: str, config: dict[str, Any], history: list[runs.Row], radius_px: int) -> str:
@@ -116,10 +117,6 @@ def model_card(name: str, config: dict[str, Any], history: list[runs.Row], radiu
     for setup in seen["setups"]:
         lines += ["```toml", setup.rstrip(), "```", ""]
     return "\n".join(lines)
-
-
-def _write(path: Path, text: str) -> None:
-    path.write_text(text, encoding="utf-8")
 
 
 def write_scalars(run: Path, row: runs.Row) -> None:

@@ -8,18 +8,18 @@ checkpoint.npz    weights, optimiser and history of the last epoch, for --resume
 curves.png, examples.png, model-card.md
 """
 
-import contextlib
 import csv
 import io
 import json
 import math
-import os
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+
+from specksim.files import write_atomically, write_text
 
 CONFIG, BEST, LAST = "config.json", "best.keras", "last.keras"
 HISTORY, CHECKPOINT, CARD = "history.csv", "checkpoint.npz", "model-card.md"
@@ -42,19 +42,6 @@ class Checkpoint:
     weights: list[np.ndarray]
     optimizer: list[np.ndarray]
     history: list[Row]
-
-
-def write_atomically(path: Path, write: Callable[[Path], None]) -> None:
-    """Have `write` fill a file beside `path`, then put it in its place: the old file, or the new one."""
-    part = path.with_name(f".part-{path.name}")
-    try:
-        write(part)
-        with part.open("rb") as file:
-            os.fsync(file.fileno())
-        part.replace(path)
-    finally:
-        with contextlib.suppress(FileNotFoundError):
-            part.unlink()
 
 
 def save_checkpoint(run: Path, checkpoint: Checkpoint) -> None:
@@ -96,7 +83,7 @@ def load_checkpoint(run: Path) -> Checkpoint:
 def write_config(run: Path, config: dict[str, Any]) -> None:
     """Write config.json."""
     text = json.dumps(config, indent=2, sort_keys=False) + "\n"
-    write_atomically(run / CONFIG, lambda part: _write_text(part, text))
+    write_text(run / CONFIG, text)
 
 
 def read_config(run: Path) -> dict[str, Any]:
@@ -127,11 +114,7 @@ def write_history(run: Path, history: Sequence[Row]) -> None:
         writer.writeheader()
         for row in history:
             writer.writerow({name: f"{value:.6g}" for name, value in row.items()})
-    write_atomically(run / HISTORY, lambda part: _write_text(part, text.getvalue()))
-
-
-def _write_text(path: Path, text: str) -> None:
-    path.write_text(text, encoding="utf-8")
+    write_text(run / HISTORY, text.getvalue())
 
 
 def is_run(path: Path) -> bool:

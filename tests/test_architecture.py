@@ -14,7 +14,7 @@ MODULES = {
 }
 
 FLOORS = (
-    {"materials", "grid", "compiled", "convex", "plugins", "seeds", "memory"},
+    {"materials", "grid", "compiled", "convex", "plugins", "seeds", "memory", "files"},
     {"parts"},
     {"setups"},
     {"phantoms", "optics", "detector", "grains", "sandpaper", "validity"},
@@ -122,9 +122,10 @@ def test_rooms_that_must_not_know_each_other(rooms_, forbidden):
 def test_commands_import_nothing_heavy_at_their_top(module):
     names = imports(MODULES[module], top_only=True)
     assert not {name.partition(".")[0] for name in names} & HEAVY
-    light = ("specksim.cli", "specksim.__version__")
+    light = ("specksim.cli", "specksim.__version__", "specksim.benchmark.arguments")
     inner = {name for name in names if name.startswith("specksim.")}
     assert all(name.startswith(light) for name in inner), inner
+    assert not HEAVY & {name.partition(".")[0] for name in imports(MODULES["specksim.benchmark.arguments"])}
 
 
 def test_xraylib_is_known_in_one_place():

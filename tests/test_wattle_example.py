@@ -95,6 +95,8 @@ def test_a_folder_that_lacks_an_exposure(measured, tmp_path, monkeypatch):
             (tmp_path / path.name).symlink_to(path)
     with pytest.raises(SystemExit, match="must be 15 images, got 14"):
         run_script(monkeypatch, tmp_path)
+    with pytest.raises(SystemExit, match=r"^Error: .*none.*DarkCurrent_Y"):
+        run_script(monkeypatch, tmp_path / "none")
 
 
 @pytest.mark.slow

@@ -82,8 +82,10 @@ def nothing(_: int) -> None:
 def test_every_task_is_run_and_every_tick_is_told(workers, tmp_path):
     paths = [tmp_path / f"{k}" for k in range(5)]
     ticks: list[int] = []
-    run_tasks(write_down, [(path,) for path in paths], workers, ticks.append)
+    done: list[int] = []
+    run_tasks(write_down, [(path,) for path in paths], workers, ticks.append, done.append)
     assert all(path.exists() for path in paths)
+    assert sorted(done) == [0, 1, 2, 3, 4]
     assert sum(ticks) == 10
 
 

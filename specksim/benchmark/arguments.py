@@ -1,7 +1,14 @@
-"""What a benchmark was asked for: enough to run it again."""
+"""What a benchmark was asked for: enough to run it again. Imports nothing heavy, for the command's sake."""
 
 from dataclasses import dataclass, fields
 from typing import Any, Self
+
+ROBUSTNESS, RESOLUTION = "robustness", "resolution"
+CONDITIONS = ("exposures", "photons", "visibility", "speckle-size", RESOLUTION, ROBUSTNESS)
+"""Families of conditions that can be simulated, see `specksim.benchmark.conditions`."""
+
+PAIRS = 24
+"""Simulated for each condition unless told otherwise."""
 
 
 @dataclass(frozen=True)
@@ -19,9 +26,9 @@ class Benchmark:
     validation : str
         A file of pairs on which windows are chosen for the files; empty: they are simulated.
     conditions : tuple of str
-        See `specksim.benchmark.conditions`.
+        Of `CONDITIONS`, or "all".
     pairs : int
-        Pairs of each condition, and of each file at most; 0: 20, and all of each file.
+        Pairs of each condition, and of each file at most; 0: `PAIRS`, and all of each file.
     seed : int
         Of the conditions, and of the resampling of all results.
     setup : str
@@ -39,7 +46,10 @@ class Benchmark:
 
     def __post_init__(self) -> None:
         if not (self.files or self.conditions):
-            raise ValueError("a benchmark needs at least one data set: a file, or a condition")
+            raise ValueError("a benchmark needs at least one data set: a file, or conditions")
+        for name in self.conditions:
+            if name not in (*CONDITIONS, "all"):
+                raise ValueError(f"conditions must be of {', '.join(CONDITIONS)}, all, got {name!r}")
         if not self.methods:
             raise ValueError("a benchmark needs at least one method")
         for name in ("methods", "exposures"):

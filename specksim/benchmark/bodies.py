@@ -77,7 +77,7 @@ def rough_guess(scene: Mapping[str, Any], setup: Setup) -> tuple[list[dict[str, 
     return bodies, _START["delta"] * _true_delta(scene, setup)
 
 
-def fits(scene: Mapping[str, Any], setup: Setup, *, border_px: int = 8) -> bool:
+def can_be_fitted(scene: Mapping[str, Any], setup: Setup, *, border_px: int = 8) -> bool:
     """Whether a scene can be fitted fairly: spheres or fibres alone, enough of each inside of the border.
 
     Enough is half of a sphere's disc, and of a fibre a piece half as long as the frame's shorter side.

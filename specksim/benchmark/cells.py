@@ -19,7 +19,7 @@ import numpy as np
 
 from specksim.benchmark.memory import peak_megabytes
 from specksim.benchmark.methods import PIXELS, Choice, Entrant, Errors, choose_options
-from specksim.benchmark.metrics import bootstrap, evaluate, mean_interval, tally
+from specksim.benchmark.metrics import bootstrap, estimate, evaluate, tally
 from specksim.benchmark.pairs import (
     Measurement,
     Pairs,
@@ -36,6 +36,7 @@ from specksim.benchmark.pairs import (
 from specksim.benchmark.results import Failure, Figure, Setting
 from specksim.benchmark.special import special_numbers
 from specksim.dataset import open_dataset
+from specksim.files import write_atomically
 from specksim.retrieval import Retrieval
 from specksim.retrieval.registry import MethodUnavailable
 from specksim.workers import Tick
@@ -61,6 +62,8 @@ class Task:
     exposures : int
     seed : int
         Of resampling.
+    model_sha256 : str
+        Of the method's model; empty where it has none.
     fingerprint : str
         Of all that the result depends on: data, model, versions.
     folder : Path
@@ -72,8 +75,16 @@ class Task:
     entrant: Entrant
     exposures: int
     seed: int
+    model_sha256: str
     fingerprint: str
     folder: Path
+
+    @property
+    def work(self) -> int:
+        """Images to be retrieved, about: a search tries some 18 windows and `max_shift`, or 3 of these."""
+        tried = 18 if self.entrant.takes("window") else 3
+        searched = self.validation.pairs * tried if self.validation else 0
+        return self.exposures * (4 * self.source.pairs + searched)
 
     @property
     def target(self) -> Path:
@@ -84,8 +95,8 @@ class Task:
 
 
 @dataclass(frozen=True)
-class Cell:
-    """What came out.
+class Outcome:
+    """What came out of a cell.
 
     Attributes
     ----------
@@ -124,8 +135,8 @@ def run_cell(task: Task, tick: Tick) -> None:
     figures = _figures(where, list(measured.values()), task.seed)
     if measured:
         peak = peak_megabytes(task.source, task.entrant, task.exposures, choice.options["all"])
-        figures += _costs(where, list(seconds.values()), peak, task.seed)
-    _save(task, Cell(setting, figures, failures, list(measured)), list(measured.values()))
+        figures += _costs(where, np.array([*seconds.values()]), peak, task.seed)
+    _save(task, Outcome(setting, figures, failures, list(measured)), list(measured.values()))
 
 
 # ---- options ----------------------------------------------------------------------------------------
@@ -291,7 +302,7 @@ def _figures(where: _Where, measured: list[Measurement], seed: int) -> list[Figu
         values = np.array([one.numbers[key] for one in measured if key in one.numbers])
         single[key] = values[~np.isnan(values)]  # `pairs` says of how many it is
     for (group, metric), values in single.items():
-        interval = mean_interval(values, generator(seed, *where, group, metric))
+        interval = estimate((values,), generator(seed, *where, group, metric))
         figures.append(Figure(*where, group, "", metric, *interval, len(values)))
     if {_PERIOD, _NOISE} <= set(single):
         figures.append(_indicator(where, single[_PERIOD], single[_NOISE], seed))
@@ -300,14 +311,12 @@ def _figures(where: _Where, measured: list[Measurement], seed: int) -> list[Figu
 
 def _indicator(where: _Where, period: np.ndarray, noise: np.ndarray, seed: int) -> Figure:
     """Mean period of the stars times mean noise of the wedges, which are resampled each on their own."""
-    rng = generator(seed, *where, "indicator")
-    value, low, high = math.nan, math.nan, math.nan
-    if len(period) and len(noise):
-        value = float(period.mean() * noise.mean())
-    if min(len(period), len(noise)) > 1 and np.isfinite(value):
-        means = [rng.choice(values, (_DRAWS, len(values))).mean(axis=1) for values in (period, noise)]
-        low, high = map(float, np.quantile(means[0] * means[1], [0.025, 0.975]))
-    return Figure(*where, "star", "", "indicator", value, low, high, min(len(period), len(noise)))
+    found = estimate(
+        (period, noise),
+        generator(seed, *where, "indicator"),
+        lambda period, noise, axis: period.mean(axis) * noise.mean(axis),
+    )
+    return Figure(*where, "star", "", "indicator", *found, min(len(period), len(noise)))
 
 
 def pooled(where: _Where, group: str, pixels: str, tallies: np.ndarray, seed: int) -> list[Figure]:
@@ -321,12 +330,9 @@ def pooled(where: _Where, group: str, pixels: str, tallies: np.ndarray, seed: in
     ]
 
 
-def _costs(where: _Where, seconds: list[float], peak: float, seed: int) -> list[Figure]:
+def _costs(where: _Where, seconds: np.ndarray, peak: float, seed: int) -> list[Figure]:
     """Median of the seconds with its interval, and the peak of memory."""
-    rng = generator(seed, *where, "seconds")
-    draws = np.median(rng.choice(seconds, (_DRAWS, len(seconds))), axis=1)
-    low, high = np.quantile(draws, [0.025, 0.975]) if len(seconds) > 1 else (math.nan, math.nan)
-    timing = (float(np.median(seconds)), float(low), float(high))
+    timing = estimate((seconds,), generator(seed, *where, "seconds"), np.median)
     return [
         Figure(*where, "all", "", "seconds", *timing, len(seconds)),
         Figure(*where, "all", "", "peak_mb", peak, math.nan, math.nan, 1),
@@ -336,18 +342,16 @@ def _costs(where: _Where, seconds: list[float], peak: float, seed: int) -> list[
 # ---- the file ---------------------------------------------------------------------------------------
 
 
-def _save(task: Task, cell: Cell, measured: list[Measurement]) -> None:
-    part = task.target.with_name(f"{task.target.name}.part")
+def _save(task: Task, cell: Outcome, measured: list[Measurement]) -> None:
     stacks: dict[str, Any] = {
         pixels: np.stack([one.tallies["all", pixels] for one in measured]) if measured else np.zeros((0, 0))
         for pixels in ("all", "valid")
     }
-    with part.open("wb") as file:
-        np.savez_compressed(file, cell=np.array(json.dumps(asdict(cell))), **stacks)
-    part.replace(task.target)
+    words = np.array(json.dumps(asdict(cell)))
+    write_atomically(task.target, lambda part: np.savez_compressed(part, cell=words, **stacks))
 
 
-def load_cell(path: Path) -> Cell:
+def load_cell(path: Path) -> Outcome:
     """Read the cell of a file.
 
     Raises
@@ -357,7 +361,7 @@ def load_cell(path: Path) -> Cell:
     """
     with _opened(path) as stored:
         tree = json.loads(str(stored["cell"]))
-    return Cell(
+    return Outcome(
         Setting(**tree["setting"]),
         [Figure(**figure) for figure in tree["figures"]],
         [Failure(**failure) for failure in tree["failures"]],

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from specksim.benchmark.arguments import Benchmark
-from specksim.benchmark.cells import Cell, Task, generator, load_cell, load_tallies
+from specksim.benchmark.cells import Outcome, Task, generator, load_cell, load_tallies
 from specksim.benchmark.methods import Entrant
 from specksim.benchmark.metrics import differ
 from specksim.benchmark.results import Comparison, Contestant, Results
@@ -39,7 +39,9 @@ def collect(
                 summary=entrant.summary,
                 options=dict(entrant.options),
                 single_pair=not find_method(entrant.name).several,
-                model_sha256=model_hash(entrant.model),
+                model_sha256=", ".join(
+                    dict.fromkeys(task.model_sha256 for task in tasks if task.entrant == entrant)
+                ),
             )
             for entrant in entrants
         ],
@@ -52,7 +54,7 @@ def collect(
     )
 
 
-def _compare(data: str, done: Sequence[tuple[Task, Cell]], seed: int) -> Iterator[Comparison]:
+def _compare(data: str, done: Sequence[tuple[Task, Outcome]], seed: int) -> Iterator[Comparison]:
     """Which cells of a data set differ: those of as many exposures, and those of one against all others."""
     here = [(task, cell) for task, cell in done if task.source.name == data and cell.rows]
     for pixels in ("all", "valid"):
@@ -74,10 +76,9 @@ def _compare(data: str, done: Sequence[tuple[Task, Cell]], seed: int) -> Iterato
             yield Comparison(data, *numbers, *labels, _COMPARED, pixels, different)
 
 
-def model_hash(model: str) -> str:
-    """SHA-256 of the file that a model is, or of the files in its folder; empty for a name."""
-    path = Path(model)
-    if not model or not path.exists():
+def model_hash(path: Path | None) -> str:
+    """SHA-256 of the file that a model is, or of the files in its folder; empty where there is none."""
+    if path is None or not path.exists():
         return ""
     digest = hashlib.sha256()
     for file in [path] if path.is_file() else sorted(item for item in path.iterdir() if item.is_file()):

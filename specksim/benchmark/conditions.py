@@ -8,6 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any
 
+from specksim.benchmark.arguments import CONDITIONS, RESOLUTION, ROBUSTNESS
 from specksim.request import MIXED, Request
 from specksim.setups import Setup
 
@@ -18,8 +19,6 @@ EXPOSURES = 20
 """Positions of the sandpaper of the condition `exposures`."""
 
 PHOTONS = (100.0, 300.0, 1000.0, 3000.0, 10_000.0, 30_000.0)
-ROBUSTNESS, RESOLUTION = "robustness", "resolution"
-
 _SHEETS = ((1, 0.1), (1, 0.3), (1, 0.7), (2, 0.7), (4, 0.7), (6, 0.7))  # sheets, coverage
 _BLURS_PX = (0.3, 0.5, 1.0, 1.5, 2.5)
 _COARSE_GRAIN_UM = 300.0
@@ -85,7 +84,7 @@ def conditions(names: tuple[str, ...], setup: Setup, seed: int) -> tuple[Conditi
     Parameters
     ----------
     names : tuple of str
-        Of `CONDITIONS`.
+        Of `CONDITIONS`, or "all".
     setup : Setup
         The beamline from which each condition departs.
     seed : int
@@ -94,13 +93,10 @@ def conditions(names: tuple[str, ...], setup: Setup, seed: int) -> tuple[Conditi
     Raises
     ------
     ValueError
-        If a name is unknown, or a condition cannot be simulated with this setup.
+        If a condition cannot be simulated with this setup.
     """
-    for name in names:
-        if name not in (*CONDITIONS, "all"):
-            raise ValueError(f"conditions must be of {', '.join(CONDITIONS)}, all, got {name!r}")
     wanted = [name for name in CONDITIONS if name in names or "all" in names]
-    return tuple(condition for name in wanted for condition in CONDITIONS[name](setup, seed))
+    return tuple(condition for name in wanted for condition in _MAKERS[name](setup, seed))
 
 
 def _request(setup: Setup, seed: int, **options: Any) -> Request:
@@ -221,12 +217,12 @@ def _scaled(setup: Setup, section: str, key: str, factor: float) -> dict[str, fl
     return {f"{section}__{key}": factor * getattr(getattr(setup, section), key)}
 
 
-CONDITIONS: dict[str, Callable[[Setup, int], tuple[Condition, ...]]] = {
+_MAKERS: dict[str, Callable[[Setup, int], tuple[Condition, ...]]] = {
     "exposures": _exposures,
     "photons": _photons,
     "visibility": _visibility,
     "speckle-size": _speckle_size,
-    "resolution": _resolution,
-    "robustness": _robustness,
+    RESOLUTION: _resolution,
+    ROBUSTNESS: _robustness,
 }
-"""Name of each family of conditions, and what makes it of a setup and a seed."""
+"""Of each of `CONDITIONS`, what makes it of a setup and a seed."""

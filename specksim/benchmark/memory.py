@@ -51,9 +51,14 @@ def _main() -> None:
         pair = pairs[0]
         images = exposures_of(pair, job["exposures"])
         entrant.run(*images, pairs.setup, pair.scene["material"], job["options"])
+    print(resident_megabytes("VmHWM"))
+
+
+def resident_megabytes(which: str) -> float:
+    """Resident memory of this process as the system counts it, now ("VmRSS") or at most ("VmHWM"), MB."""
     status = Path("/proc/self/status").read_text(encoding="ascii")
-    kilobytes = next(line.split()[1] for line in status.splitlines() if line.startswith("VmHWM:"))
-    print(int(kilobytes) * 1024 / 1e6)
+    kilobytes = next(line.split()[1] for line in status.splitlines() if line.startswith(f"{which}:"))
+    return int(kilobytes) * 1024 / 1e6
 
 
 if __name__ == "__main__":

@@ -7,6 +7,7 @@ import warnings
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -57,13 +58,13 @@ class Entrant:
             If the text is none, the method is unknown or has no such option.
         """
         head, at, tail = text.rpartition("@")
-        if not (at and "=" in tail):  # an @ in the path of a model
-            head, tail = text, ""
+        if not at or ("=" not in tail and ":" in head):  # an @ in the path of a model
+            head, at, tail = text, "", ""
         name, colon, model = head.partition(":")
         if not name or (colon and not model):
             raise ValueError(f"a method must be NAME[:MODEL][@OPTION=VALUE,…], got {text!r}")
         options: dict[str, Any] = {}
-        for part in filter(None, tail.split(",")):
+        for part in tail.split(",") if at else ():
             key, equals, value = part.partition("=")
             if not (equals and key.strip() and value.strip()):
                 raise ValueError(f"an option of a method must be OPTION=VALUE, got {part!r} in {text!r}")
@@ -89,6 +90,18 @@ class Entrant:
     def chooses(self) -> bool:
         """Whether the benchmark has options to choose for it."""
         return self.takes("window") or self.takes("max_shift")
+
+    def model_path(self, setup: Setup) -> Path | None:
+        """The file or folder of its model; None where it has none, or does not tell.
+
+        A method whose model is not told by its path alone has a function of its own as its attribute
+        `model_path`: (setup, model or None) to the path.
+        """
+        find = getattr(find_method(self.name).function, "model_path", None)
+        model = self.model or dict(self.options).get("model")
+        if find is not None:
+            return Path(find(setup, model))
+        return Path(model) if model else None
 
     def exposures(self, steps: int, wanted: Sequence[int] | None = None) -> tuple[int, ...]:
         """Numbers of exposures to run with, of those that data of some steps have.

@@ -5,7 +5,9 @@ a metric of many pairs, and of any resampling of them, is had without touching a
 """
 
 import math
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -65,7 +67,6 @@ TALLY_SIZE = _HISTOGRAM + _BINS + 2
 """Numbers in a tally: 7 sums, a bin below 10⁻⁹ px, bins 0.5 % wide, a bin from 10⁴ px on."""
 
 _QUANTILES = {"epe_median": 0.5, "epe_p95": 0.95, "epe_p99": 0.99}
-_ONE_SIDE = 0.025
 _CHUNK = 250
 
 
@@ -265,40 +266,45 @@ def differ(
     return low > 0 or high < 0
 
 
-def mean_interval(
-    values: np.ndarray, rng: np.random.Generator, draws: int = 1000
+def estimate(
+    samples: Sequence[np.ndarray],
+    rng: np.random.Generator,
+    statistic: Callable[..., Any] = np.mean,
+    draws: int = 1000,
 ) -> tuple[float, float, float]:
-    """Mean and its 95 % interval, of a metric that is one number a pair.
+    """A statistic of metrics that are one number a pair, and its 95 % interval.
 
     Parameters
     ----------
-    values : (P,) array
+    samples : sequence of (P,) array, resampled each on its own
     rng : numpy.random.Generator
+    statistic : callable
+        Of the samples, over the axis that it is given. Default: the mean of one.
     draws : int
         Resamplings.
 
     Returns
     -------
-    mean, low, high : float
-        By the percentile bootstrap, as in `bootstrap`. The interval is (NaN, NaN) for fewer than two values;
-        all are NaN without values or if one is NaN. An infinite value makes the mean infinite.
+    value, low, high : float
+        By the percentile bootstrap, as in `bootstrap`. The interval is (NaN, NaN) where a sample has fewer
+        than two values; all are NaN where one has none, or a NaN. An infinite value makes a mean infinite.
 
     Raises
     ------
     ValueError
-        If the values are not 1-D, or `draws` is < 1.
+        If a sample is not 1-D, or `draws` is < 1.
     """
-    values = np.asarray(values, np.float64)
-    if values.ndim != 1:
-        raise ValueError(f"values must be 1-D, got shape {values.shape}")
-    if values.size == 0 or np.isnan(values).any():
+    values = [np.asarray(sample, np.float64) for sample in samples]
+    shapes = [sample.shape for sample in values]
+    if draws < 1 or any(len(shape) != 1 for shape in shapes):
+        raise ValueError(f"draws must be >= 1 and samples 1-D, got {draws} and shapes {shapes}")
+    if any(sample.size == 0 or np.isnan(sample).any() for sample in values):
         return math.nan, math.nan, math.nan
-    if draws < 1:
-        raise ValueError(f"draws must be >= 1, got {draws}")
-    if len(values) < 2:
-        return float(values[0]), math.nan, math.nan
-    picked = rng.integers(len(values), size=(draws, len(values)))
-    return float(values.mean()), *_interval(values[picked].mean(axis=1))
+    found = float(statistic(*values, axis=-1))
+    if min(map(len, values)) < 2:
+        return found, math.nan, math.nan
+    drawn = (sample[rng.integers(len(sample), size=(draws, len(sample)))] for sample in values)
+    return found, *_interval(statistic(*drawn, axis=-1))
 
 
 def _lengths(vectors: np.ndarray) -> np.ndarray:
@@ -337,7 +343,7 @@ def _interval(values: np.ndarray) -> tuple[float, float]:
     if np.isnan(values).any():
         return math.nan, math.nan
     # an order statistic, not a mean of two, of which one may be infinite
-    low, high = np.quantile(values, [_ONE_SIDE, 1 - _ONE_SIDE], method="inverted_cdf")
+    low, high = np.quantile(values, [0.025, 0.975], method="inverted_cdf")
     return float(low), float(high)
 
 

@@ -4,11 +4,11 @@ import math
 import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 from matplotlib.figure import Figure
 
 from specksim.benchmark import charts
+from specksim.benchmark.results import Data
 from specksim.benchmark.tables import VALID, capital, described, heading, number, series_name
 from specksim.benchmark.view import Number, Row, View, crossing
 
@@ -101,7 +101,7 @@ def findings(view: View, data: str) -> tuple[str, list[Finding]]:
             break
     else:
         return "", []
-    single = {entry["label"] for entry in view.raw["methods"] if entry["single_pair"]}
+    single = {entry.label for entry in view.results.methods if entry.single_pair}
     found = []
     for row in rows:
         level = view.number(data, row, "epe_mean")
@@ -115,13 +115,13 @@ def findings(view: View, data: str) -> tuple[str, list[Finding]]:
     return umpa, found
 
 
-def headline(view: View, data: dict[str, Any]) -> Picture | None:
+def headline(view: View, data: Data) -> Picture | None:
     """Error of one pair through networks against the number of exposures UMPA needs for the same."""
-    umpa, found = findings(view, data["name"])
+    umpa, found = findings(view, data.name)
     if not found:
         return None
-    rows = [row for row in view.rows(data["name"]) if row.method == umpa]
-    line = _over_exposures(view, data["name"], rows, "UMPA")
+    rows = [row for row in view.rows(data.name) if row.method == umpa]
+    line = _over_exposures(view, data.name, rows, "UMPA")
     levels = []
     for finding in found:
         label = finding.method
@@ -130,9 +130,9 @@ def headline(view: View, data: dict[str, Any]) -> Picture | None:
         levels.append((one, finding.exposures))
     words = ". ".join(finding.words(finding.method) for finding in found)
     return Picture(
-        _file_name("headline", data["name"]),
+        _file_name("headline", data.name),
         charts.headline(line, levels, _ERROR),
-        f"{capital(data['title'])}: error of one pair through single-pair methods (lines across) against "
+        f"{capital(data.title)}: error of one pair through single-pair methods (lines across) against "
         f"the error of {umpa} over its number of exposures. Circle: the exposures UMPA needs for the same "
         "error, on straight lines in the logarithms; in brackets for the ends of the interval of the error "
         f"across. From {described(data)}. {_BANDS}",
@@ -140,35 +140,36 @@ def headline(view: View, data: dict[str, Any]) -> Picture | None:
     )
 
 
-def exposures(view: View, data: dict[str, Any]) -> Picture | None:
+def exposures(view: View, data: Data) -> Picture | None:
     """Error against the number of exposures, for the methods that take several."""
-    rows = view.rows(data["name"])
+    rows = view.rows(data.name)
     series = []
     for method in view.methods:
         own = [row for row in rows if row.method == method]
-        if len(_points(view, data["name"], own)) > 1:
-            series.append(_over_exposures(view, data["name"], own, method))
+        if len(_points(view, data.name, own)) > 1:
+            series.append(_over_exposures(view, data.name, own, method))
     if not series:
         return None
     counts = sorted({row.exposures for row in rows})
-    bound = data.get("bound_px")
-    line = (counts, [_RAYLEIGH * bound / math.sqrt(count) for count in counts]) if bound else None
+    line = None
+    if data.bounded:
+        line = (counts, [_RAYLEIGH * data.bound_px / math.sqrt(count) for count in counts])
     figure = charts.curves(
         series, "exposures of each pair", _ERROR, line, "Cramér–Rao bound, 13 px window", counts
     )
     caption = (
-        f"{capital(data['title'])}: error against the number of exposures, from {described(data)}. {_BANDS}"
+        f"{capital(data.title)}: error against the number of exposures, from {described(data)}. {_BANDS}"
     )
     caption += _DASHED if line else ""
-    return Picture(_file_name("exposures", data["name"]), figure, caption, _in_words(series))
+    return Picture(_file_name("exposures", data.name), figure, caption, _in_words(series))
 
 
-def along_axis(view: View, axis: str, data: Sequence[dict[str, Any]]) -> Picture | None:
+def along_axis(view: View, axis: str, data: Sequence[Data]) -> Picture | None:
     """Error against a property of the data."""
-    rows = view.rows(*(entry["name"] for entry in data))
+    rows = view.rows(*(entry.name for entry in data))
     series = []
     for row in rows:
-        found = [(float(e["value"]), view.number(e["name"], row, "epe_mean")) for e in data]
+        found = [(e.value, view.number(e.name, row, "epe_mean")) for e in data]
         found = [(x, y) for x, y in found if not math.isnan(y.value)]
         if found:
             line = [other.exposures for other in rows if other.method == row.method].index(row.exposures)
@@ -177,12 +178,12 @@ def along_axis(view: View, axis: str, data: Sequence[dict[str, Any]]) -> Picture
             series.append(_series(view, row.method, label, x, y, line))
     if not series:
         return None
-    known = [(float(e["value"]), _RAYLEIGH * e["bound_px"]) for e in data if e.get("bound_px")]
+    known = [(e.value, _RAYLEIGH * e.bound_px) for e in data if e.bounded]
     bound = ([x for x, _ in known], [y for _, y in known]) if known else None
-    unit = str(data[0]["unit"] or "")
+    unit = data[0].unit
     label = axis if not unit else unit if axis in unit else f"{axis} ({unit})"
-    figure = charts.curves(series, label, _ERROR, bound, _BOUND_NAME, _few([float(e["value"]) for e in data]))
-    pairs = sorted({e["pairs"] for e in data})
+    figure = charts.curves(series, label, _ERROR, bound, _BOUND_NAME, _few([e.value for e in data]))
+    pairs = sorted({e.pairs for e in data})
     many = f"{pairs[0]}" if len(pairs) == 1 else f"{pairs[0]} to {pairs[-1]}"
     caption = (
         f"Error against {axis}: {len(data)} data sets of {many} pairs each, each method at its best window "

@@ -2,16 +2,17 @@
 
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 from specksim.benchmark import charts, page, pictures, tables
 from specksim.benchmark.metrics import DISPLACEMENT_CLASSES, METRICS
 from specksim.benchmark.page import Section
 from specksim.benchmark.pictures import Picture
+from specksim.benchmark.results import Data
 from specksim.benchmark.tables import Table
 from specksim.benchmark.view import View, read_view
+from specksim.files import write_text
 
-RESULTS, REPORT, FIGURES = "results.json", "report.html", "figures"
+REPORT, FIGURES = "report.html", "figures"
 
 _RESOLUTION_COLUMNS = (
     ("star", "period_90_px", "period at 90 %"),
@@ -44,16 +45,13 @@ def write_report(folder: Path) -> str:
     Raises
     ------
     ValueError
-        If results.json is damaged, incomplete or of another format; names the file.
+        If results.json is damaged or of another version; names the file.
     OSError
         If a file cannot be read or written.
     """
-    view = read_view(folder / RESULTS)
+    view = read_view(folder)
     sections = [section for section in _sections(view, _Gallery(folder / FIGURES)) if section.body]
-    text = page.page(_title(view), _introduction(view), sections)
-    part = folder / f"{REPORT}.part"
-    part.write_text(text, encoding="utf-8")
-    part.replace(folder / REPORT)
+    write_text(folder / REPORT, page.page(_title(view), _introduction(view), sections))
     return _markdown(view)
 
 
@@ -108,8 +106,8 @@ def _title(view: View) -> str:
 
 
 def _introduction(view: View) -> str:
-    raw = view.raw
-    counted = len(raw["data"])
+    results = view.results
+    counted = len(results.data)
     words = (
         f"Displacement from X-ray speckle images, compared with the exact truth on {counted} simulated data "
         f"set{'s' * (counted != 1)}. Errors are lengths of the error of (dx, dy), in detector pixels, on all "
@@ -117,22 +115,22 @@ def _introduction(view: View) -> str:
         "a bootstrap over pairs."
     )
     methods = [
-        (f"{entry['label']}", entry["summary"])
-        for entry in raw["methods"]
-        if entry["label"] in view.methods or entry["name"] in view.methods
+        (entry.label, entry.summary)
+        for entry in results.methods
+        if entry.label in view.methods or entry.name in view.methods
     ]
-    if not raw.get("complete", True):
+    if not results.complete:
         words += " The run was interrupted: what it had not done is missing."
-    made = f"specksim {raw['version']}, {raw['created']}: {raw['command']}"
+    made = f"specksim {results.versions.get('specksim', '')}, {results.created}: {results.command}"
     return page.paragraph(words) + page.definitions(methods) + page.paragraph(made)
 
 
-def _headline(view: View, gallery: _Gallery, plain: list[dict[str, Any]]) -> str:
+def _headline(view: View, gallery: _Gallery, plain: list[Data]) -> str:
     lines = []
     for entry in plain:
-        _, found = pictures.findings(view, entry["name"])
+        _, found = pictures.findings(view, entry.name)
         for finding in found:
-            sentence = f"{tables.capital(entry['title'])}: {finding.words(finding.method)}."
+            sentence = f"{tables.capital(entry.title)}: {finding.words(finding.method)}."
             lines.append(f'<p class="finding">{page.escaped(sentence)}</p>')
     return "\n".join(lines) + gallery.hang(*(pictures.headline(view, entry) for entry in plain))
 
@@ -141,28 +139,28 @@ def _shown(table: Table | None) -> str:
     return "" if table is None else page.table_html(table)
 
 
-def _results(view: View, gallery: _Gallery, plain: list[dict[str, Any]]) -> str:
+def _results(view: View, gallery: _Gallery, plain: list[Data]) -> str:
     parts = [_shown(tables.main_table(view, entry)) for entry in plain]
     if not any(parts):
         return ""
     overview = pictures.by_category(
-        view, "overview", [(entry["title"], entry["name"], "all") for entry in plain],
+        view, "overview", [(entry.title, entry.name, "all") for entry in plain],
         "Error on each data set, each method with one exposure and with the most it was given (hollow). "
         "Lines: 95 % of bootstraps over the pairs.",
     )  # fmt: skip
     return gallery.hang(overview) + page.paragraph(tables.MARKED) + "\n".join(parts)
 
 
-def _groups(view: View, gallery: _Gallery, plain: list[dict[str, Any]]) -> str:
+def _groups(view: View, gallery: _Gallery, plain: list[Data]) -> str:
     shown: list[Picture | None] = []
     parts = []
     for entry in plain:
-        name = entry["name"]
+        name = entry.name
         present = view.groups(name)
         classes = [group for group in DISPLACEMENT_CLASSES if group in present]
         if classes:
             caption = (
-                f"{tables.capital(entry['title'])}: error by the true displacement of the pixel. "
+                f"{tables.capital(entry.title)}: error by the true displacement of the pixel. "
                 f"From {tables.described(entry)}. Lines: 95 % of bootstraps over the pairs."
             )
             categories = [(group, name, group) for group in classes]
@@ -172,29 +170,29 @@ def _groups(view: View, gallery: _Gallery, plain: list[dict[str, Any]]) -> str:
             groups = [group for group in present if group.startswith(f"{kind} ")]
             if len(groups) > 1:  # one alone is the whole data set
                 table = _shown(tables.group_table(view, entry, groups, kind))
-                parts.append(page.details(f"By {kind}: {entry['title']}", table) if table else "")
+                parts.append(page.details(f"By {kind}: {entry.title}", table) if table else "")
     return gallery.hang(*shown) + "\n".join(parts)
 
 
-def _curves(view: View, gallery: _Gallery, plain: list[dict[str, Any]]) -> str:
+def _curves(view: View, gallery: _Gallery, plain: list[Data]) -> str:
     axes = view.curves()
     shown = [pictures.exposures(view, entry) for entry in plain]
     shown += [pictures.along_axis(view, axis, entries) for axis, entries in axes.items()]
     parts = []
     for axis, entries in axes.items():
-        unit = str(entries[0]["unit"] or "")
+        unit = entries[0].unit
         table = tables.condition_table(
             view, entries, f"Mean endpoint error against {axis}.", f"{axis} ({unit})" if unit else axis
         )
         parts.append(page.details(f"The numbers: {axis}", _shown(table)) if table else "")
     if not any(shown):
         return ""
-    bound = page.paragraph(pictures.BOUND) if any(entry.get("bound_px") for entry in view.raw["data"]) else ""
+    bound = page.paragraph(pictures.BOUND) if any(entry.bounded for entry in view.results.data) else ""
     return bound + gallery.hang(*shown) + "\n".join(parts)
 
 
 def _resolution(view: View) -> str:
-    return _shown(tables.metric_table(view, view.raw["data"], _RESOLUTION_COLUMNS, _RESOLUTION))
+    return _shown(tables.metric_table(view, view.results.data, _RESOLUTION_COLUMNS, _RESOLUTION))
 
 
 def _bodies(view: View) -> str:
@@ -202,7 +200,7 @@ def _bodies(view: View) -> str:
         "Errors of the diameter and of the refractive index decrement δ of spheres and fibres, fitted to "
         "what each method retrieved without knowing them. Less is better."
     )
-    return _shown(tables.metric_table(view, view.raw["data"], _BODY_COLUMNS, caption))
+    return _shown(tables.metric_table(view, view.results.data, _BODY_COLUMNS, caption))
 
 
 def _robustness(view: View, gallery: _Gallery) -> str:
@@ -211,11 +209,11 @@ def _robustness(view: View, gallery: _Gallery) -> str:
     if table is None:
         return ""
     picture = pictures.by_category(
-        view, "robustness", [(entry["title"], entry["name"], "all") for entry in entries],
+        view, "robustness", [(entry.title, entry.name, "all") for entry in entries],
         f"{_ROBUSTNESS} Valid pixels; lines: 95 % of bootstraps over the pairs.",
     )  # fmt: skip
     whole = [
-        page.details(f"All figures: {entry['title']}", _shown(tables.main_table(view, entry)))
+        page.details(f"All figures: {entry.title}", _shown(tables.main_table(view, entry)))
         for entry in entries
     ]
     return gallery.hang(picture) + _shown(table) + "\n".join(whole)
@@ -237,7 +235,7 @@ _RULES = (
 
 
 def _rules(view: View) -> str:
-    shown = dict.fromkeys(figure["metric"] for figure in view.raw["figures"])
+    shown = dict.fromkeys(figure.metric for figure in view.results.figures)
     meanings = [(name, METRICS[name].meaning) for name in METRICS if name in shown]
     return "".join(map(page.paragraph, _RULES)) + page.definitions(meanings)
 
@@ -247,21 +245,21 @@ def _data(view: View) -> str:
         "The data compared on. The content hash is the same for the same data.",
         ("data", "file", "pairs", "exposures", "content hash"),
     )
-    for entry in view.raw["data"]:
+    for entry in view.results.data:
         table.rows.append(
             (
-                tables.Cell(f"{entry['title']} ({entry['name']})"),
-                tables.Cell(entry["file"]),
-                tables.Cell(str(entry["pairs"]), entry["pairs"]),
-                tables.Cell(str(entry["steps"]), entry["steps"]),
-                tables.Cell(entry["content_hash"]),
+                tables.Cell(f"{entry.title} ({entry.name})"),
+                tables.Cell(entry.file),
+                tables.Cell(str(entry.pairs), entry.pairs),
+                tables.Cell(str(entry.steps), entry.steps),
+                tables.Cell(entry.content_hash),
             )
         )
     if not table.rows:
         return ""
     by_setup: dict[str, list[str]] = {}
-    for entry in view.raw["data"]:
-        by_setup.setdefault(entry["setup_toml"], []).append(entry["name"])
+    for entry in view.results.data:
+        by_setup.setdefault(entry.setup_toml, []).append(entry.name)
     setups = [
         page.details(
             f"Setup of {', '.join(names) if len(names) < 4 else f'{len(names)} data sets'}",
@@ -273,31 +271,29 @@ def _data(view: View) -> str:
 
 
 def _origin(view: View) -> str:
-    raw = view.raw
-    versions = ", ".join(f"{name} {version}" for name, version in raw["versions"].items())
+    results = view.results
+    versions = ", ".join(f"{name} {version}" for name, version in results.versions.items())
     hardware = ", ".join(
         f"{name.replace('_gb', ' (GB)')}: {tables.number(value) if isinstance(value, float) else value}"
-        for name, value in raw["hardware"].items()
+        for name, value in results.hardware.items()
     )
     options = [
         (
-            f"options of {entry['label']}",
-            ", ".join(f"{k} {v}" for k, v in entry["options"].items()),
+            f"options of {entry.label}",
+            ", ".join(f"{k} {v}" for k, v in entry.options.items()),
         )
-        for entry in raw["methods"]
-        if entry["options"]
+        for entry in results.methods
+        if entry.options
     ]
     models = [
-        (f"SHA-256 of {entry['label']}", entry["model_sha256"])
-        for entry in raw["methods"]
-        if entry.get("model_sha256")
+        (f"SHA-256 of {entry.label}", entry.model_sha256) for entry in results.methods if entry.model_sha256
     ]
     return page.definitions(
         [
-            ("command", raw["command"]),
-            ("seed", raw["seed"]),
-            ("made", raw["created"]),
-            ("versions", f"specksim {raw['version']}, {versions}"),
+            ("command", results.command),
+            ("seed", results.seed),
+            ("made", results.created),
+            ("versions", versions),
             ("hardware", hardware),
             *options,
             *models,
@@ -313,7 +309,7 @@ def _markdown(view: View) -> str:
         for axis, entries in view.curves().items()
     ]
     found.append(tables.condition_table(view, view.robustness(), _ROBUSTNESS))
-    found.append(tables.metric_table(view, view.raw["data"], _RESOLUTION_COLUMNS, _RESOLUTION))
+    found.append(tables.metric_table(view, view.results.data, _RESOLUTION_COLUMNS, _RESOLUTION))
     return "\n".join(
         f"**{page.markdown_text(table.caption)}**\n\n{page.table_markdown(table)}\n"
         for table in found

@@ -33,19 +33,11 @@ class StarResponse:
     period_90_px : float
         Shortest period from which 90 % are recovered; inf if never. If even the shortest period is recovered
         it is that one, and the truth is below.
-    noise_px : float
-        Noise of the displacement, px; what it is, `star_response` was told or not.
     """
 
     period_px: np.ndarray
     response: np.ndarray
     period_90_px: float
-    noise_px: float
-
-    @property
-    def indicator(self) -> float:
-        """Metrological efficiency indicator, period_90_px · noise_px, px²; lower is better."""
-        return self.period_90_px * self.noise_px
 
 
 def star_response(
@@ -56,7 +48,6 @@ def star_response(
     scene: Mapping[str, Any],
     setup: Setup,
     *,
-    noise_px: float | None = None,
     border_px: int = 8,
 ) -> StarResponse:
     """Response of a method to a sine of constant amplitude whose period grows across the frame.
@@ -70,8 +61,6 @@ def star_response(
     scene : mapping
         Of the geometry `star`.
     setup : Setup
-    noise_px : float, optional
-        From `noise_level` of a pair whose displacement is constant. Default: what the fit of the star leaves.
     border_px : int
         Pixels at the frame's border that do not count, for methods that are blind there.
 
@@ -89,13 +78,10 @@ def star_response(
     -----
     The retrieved displacement along the way s on which the period P grows is fitted by least squares as
     R(P(s)) · label + constant, R piecewise linear in log P and never falling. The period at which 90 % of the
-    amplitude are left is the spatial resolution, its product with the noise the metrological efficiency
-    indicator [1]_ [2]_. A Gaussian window of standard deviation σ has R = exp(−2π²σ²/P²) and the period
-    2πσ/√(−2 ln 0.9) = 13.69 σ; a square one of side w has sin(πw/P)/(πw/P) and 3.99 w.
-
-    Without `noise_px` the noise is the root mean square of what the fit leaves in the frame's half with the
-    longer periods. Beside the noise of the photons it holds what the pattern of the speckle does to a
-    displacement that changes within the window, which can be the larger part.
+    amplitude are left is the spatial resolution, its product with the noise (`noise_level`, behind a wedge)
+    the metrological efficiency indicator [1]_ [2]_. A Gaussian window of standard deviation σ has
+    R = exp(−2π²σ²/P²) and the period 2πσ/√(−2 ln 0.9) = 13.69 σ; a square one of side w has
+    sin(πw/P)/(πw/P) and 3.99 w.
 
     References
     ----------
@@ -112,22 +98,19 @@ def star_response(
     knots = np.linspace(math.log(low), math.log(high), math.ceil(_KNOTS_A_PERIOD * periods) + 1)
     step = knots[1] - knots[0]
     position = (np.log(period) - knots[0]) / step
-    response, fitted = _rising_response(profile, position, len(knots))
-    if noise_px is None:
-        calm = (period > 0.5 * (low + high))[profile.bin_of]
-        left = (profile.pixels - fitted[profile.bin_of])[calm]
-        noise_px = math.sqrt(float(np.mean(np.square(left))))
-    return StarResponse(np.exp(knots), response, _crossing(knots, response), noise_px)
+    response = _rising_response(profile, position, len(knots))
+    return StarResponse(np.exp(knots), response, _crossing(knots, response))
 
 
-def _rising_response(profile: "_Profile", position: np.ndarray, knots: int) -> tuple[np.ndarray, np.ndarray]:
-    """Response at knots 0, 1, … of `position`, never falling, and the displacement fitted with it, (B,)."""
+def _rising_response(profile: "_Profile", position: np.ndarray, knots: int) -> np.ndarray:
+    """Response at knots 0, 1, … of `position`, never falling."""
     ramps = [np.ones_like(position), *(np.clip(position - k, 0.0, 1.0) for k in range(knots - 1))]
     design = np.stack([np.ones_like(position), *(profile.truth * ramp for ramp in ramps)], axis=1)
     weight = np.sqrt(profile.count)
     lowest = np.where(np.arange(design.shape[1]) < 2, -np.inf, 0.0)  # the constant and the first are free
     fit = lsq_linear(weight[:, None] * design, weight * profile.measured, (lowest, np.inf), method="bvls").x
-    return np.cumsum(fit[1:]), design @ fit
+    response: np.ndarray = np.cumsum(fit[1:])
+    return response
 
 
 def _local_period_px(scene: Mapping[str, Any], setup: Setup, way_px: np.ndarray) -> tuple[np.ndarray, float]:
@@ -273,16 +256,13 @@ def _inner(values: np.ndarray, border_px: int) -> np.ndarray:
 class _Profile:
     """Displacement along the direction in which a scene varies, over the way from the frame's centre.
 
-    Means over lines across, (B,): place, px, retrieved displacement, label and number of pixels; and each
-    pixel's retrieved displacement and line, (N,).
+    Means over lines across, (B,): place, px, retrieved displacement, label and number of pixels.
     """
 
     way_px: np.ndarray
     measured: np.ndarray
     truth: np.ndarray
     count: np.ndarray
-    pixels: np.ndarray
-    bin_of: np.ndarray
 
 
 def _profile(
@@ -313,4 +293,4 @@ def _profile(
     way = _inner(math.cos(angle) * x + math.sin(angle) * y[:, None], border_px)
     lines, bin_of, count = np.unique(np.round(way / _BIN_PX), return_inverse=True, return_counts=True)
     means = [np.bincount(bin_of, values, len(lines)) / count for values in (way, measured, truth)]
-    return _Profile(means[0], means[1], means[2], count, measured, bin_of)
+    return _Profile(means[0], means[1], means[2], count)

@@ -8,6 +8,7 @@ figure is the `label` of a method. `pixels` is "all", "valid", or empty where a 
 
 import csv
 import dataclasses
+import io
 import json
 import math
 from collections.abc import Callable
@@ -18,6 +19,7 @@ from pathlib import Path
 from typing import Any, Self
 
 from specksim.benchmark.machine import hardware, versions
+from specksim.files import write_text
 
 RESULTS, TABLE = "results.json", "results.csv"
 FORMAT = 1
@@ -54,6 +56,11 @@ class Data:
     unit: str
     title: str
     bound_px: float
+
+    @property
+    def bounded(self) -> bool:
+        """Whether the bound says something: there is noise, and there is speckle."""
+        return 0 < self.bound_px < math.inf
 
 
 @dataclass(frozen=True)
@@ -161,18 +168,25 @@ class Results:
         Raises
         ------
         ValueError
-            If the text holds no results of this format.
+            If the text holds none, or those of another version of specksim.
         """
         try:
             tree = json.loads(text)
-            if tree.pop("program") != "specksim" or tree.pop("format") != FORMAT:
-                raise ValueError(f"not the results of a benchmark of specksim in format {FORMAT}")
-            del tree["version"]
+            program, number, made_by = (tree.pop(name) for name in ("program", "format", "version"))
+        except (KeyError, TypeError, AttributeError, json.JSONDecodeError, RecursionError) as error:
+            raise ValueError(f"not the results of a benchmark, or damaged: {error!r}") from None
+        if program != "specksim":
+            raise ValueError(f"not the results of a benchmark of specksim, but of {program!r}")
+        try:
+            if number != FORMAT:
+                raise ValueError(f"format {number!r} is not {FORMAT}")
             for name, kind in _LISTS.items():
                 tree[name] = [_from_plain(kind, entry) for entry in tree[name]]
             return cls(**tree)
-        except (KeyError, TypeError, AttributeError, json.JSONDecodeError, RecursionError) as error:
-            raise ValueError(f"not the results of a benchmark: {error!r}") from None
+        except (KeyError, TypeError, AttributeError, ValueError) as error:
+            raise ValueError(
+                f"made by another version of specksim, {made_by}, or damaged: {error}; run it again"
+            ) from None
 
 
 _LISTS: dict[str, Any] = {
@@ -215,27 +229,14 @@ def _number(value: Any) -> float:
 
 def write_results(folder: Path, results: Results) -> None:
     """Write results.json and results.csv, one row a figure; existing ones are replaced in one piece."""
-
-    def table(path: Path) -> None:
-        with path.open("w", newline="", encoding="utf-8") as file:
-            writer = csv.writer(file)
-            names = [item.name for item in dataclasses.fields(Figure)]
-            writer.writerow(names)
-            for figure in results.figures:
-                values = (getattr(figure, name) for name in names)
-                writer.writerow(["" if value != value else value for value in values])
-
-    _replace(folder / TABLE, table)
-    _replace(folder / RESULTS, lambda path: path.write_text(results.to_json(), encoding="utf-8"))
-
-
-def _replace(path: Path, write: Callable[[Path], Any]) -> None:
-    part = path.with_name(f"{path.name}.part")
-    try:
-        write(part)
-        part.replace(path)
-    finally:
-        part.unlink(missing_ok=True)
+    table = io.StringIO()
+    writer = csv.writer(table, lineterminator="\n")
+    writer.writerow([item.name for item in dataclasses.fields(Figure)])
+    for figure in results.figures:
+        values = dataclasses.astuple(figure)
+        writer.writerow(["" if value != value else value for value in values])
+    write_text(folder / TABLE, table.getvalue())
+    write_text(folder / RESULTS, results.to_json())
 
 
 def read_results(folder: Path) -> Results:

@@ -8,12 +8,15 @@ import contextlib
 import itertools
 import json
 import os
+import time
 from collections.abc import Callable, Iterator, Sequence
+from datetime import timedelta
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-from specksim.benchmark.arguments import Benchmark
-from specksim.benchmark.cells import Task, run_cell
+from specksim.benchmark.arguments import PAIRS, Benchmark
+from specksim.benchmark.cells import Task, load_cell, run_cell
 from specksim.benchmark.collecting import collect, model_hash
 from specksim.benchmark.conditions import Condition, conditions
 from specksim.benchmark.machine import versions
@@ -29,11 +32,10 @@ from specksim.benchmark.stands import (
 )
 from specksim.dataset import open_dataset
 from specksim.locks import lock
+from specksim.request import Request
+from specksim.retrieval.registry import find_method
 from specksim.setups import Setup
 from specksim.workers import run_tasks
-
-PAIRS = 24
-"""Simulated for each condition."""
 
 CELLS, DATA = "cells", "data"
 _ONE_THREAD = {"TF_NUM_INTRAOP_THREADS": "1", "TF_NUM_INTEROP_THREADS": "1"}
@@ -92,24 +94,38 @@ def run_benchmark(
     setup = Setup.from_toml(benchmark.setup) if benchmark.setup else Setup()
     wanted = conditions(benchmark.conditions, setup, benchmark.seed)
     require_different([*(Path(file).stem for file in benchmark.files), *(one.name for one in wanted)])
-    _left(folder, resume, overwrite)  # before anything that takes time
+    _found(folder, resume, overwrite)  # before anything that takes time
     with _one_thread():
-        require(entrants, [*_setups(benchmark.files), *(one.request.setup for one in wanted)])
+        requests = [*_requests(benchmark.files), *(one.request for one in wanted)]
+        require(entrants, [request.setup for request in requests])
         folder.mkdir(parents=True, exist_ok=True)
         with lock(folder / RESULTS):
             _claim(folder, resume, overwrite)
-            say(f"data sets: {len(benchmark.files)} files, {len(wanted)} conditions to be simulated")
+            say(_outline(benchmark, entrants, requests))
             simulation = Simulation(folder / DATA, workers, resume, overwrite, progress)
-            stands = _stands(benchmark, entrants, wanted, simulation)
+            stands = _stands(benchmark, entrants, wanted, simulation, say)
             tasks = _tasks(benchmark, entrants, stands, folder)
-            todo = [(task,) for task in tasks if not task.target.exists()]
-            say(f"data × method × exposures: {len(tasks)}, of which {len(tasks) - len(todo)} are done")
+            todo = [task for task in tasks if not task.target.exists()]
+            say(f"{len(todo)} cells to do, {len(tasks) - len(todo)} are done")
             try:
-                run_tasks(run_cell, todo, workers, progress)
+                run_tasks(run_cell, [(task,) for task in todo], workers, progress, _teller(todo, say))
             finally:
                 results = collect(benchmark, command, entrants, stands, tasks)
                 write_results(folder, results)
     return results
+
+
+def _outline(benchmark: Benchmark, entrants: Sequence[Entrant], requests: Sequence[Request]) -> str:
+    """How much there is to do, before any of it is done."""
+    cells = sum(
+        len(entrant.exposures(request.steps, benchmark.exposures or None))
+        for request, entrant in itertools.product(requests, entrants)
+    )
+    simulated = len(requests) - len(benchmark.files)
+    return (
+        f"{len(requests)} data sets, {simulated} of them to be simulated; {cells} cells: data × method × "
+        "exposures"
+    )
 
 
 def _stands(
@@ -117,15 +133,42 @@ def _stands(
     entrants: Sequence[Entrant],
     wanted: Sequence[Condition],
     simulation: Simulation,
+    say: Callable[[str], None],
 ) -> list[Stand]:
     """All data sets, those of the conditions simulated."""
     choosing = any(one.chooses for one in entrants)
-    files = [
+    stands = [
         stand_of_file(file, benchmark.pairs, choosing, benchmark.validation, simulation)
         for file in benchmark.files
     ]
-    pairs = benchmark.pairs or PAIRS
-    return [*files, *(stand_of_condition(one, pairs, choosing, simulation) for one in wanted)]
+    start = time.monotonic()
+    for number, one in enumerate(wanted, 1):
+        stands.append(stand_of_condition(one, benchmark.pairs or PAIRS, choosing, simulation))
+        say(f"data set {number} of {len(wanted)}: {one.name}; {_left(start, number / len(wanted))}")
+    return stands
+
+
+def _teller(todo: Sequence[Task], say: Callable[[str], None]) -> Callable[[int], None]:
+    """What says of each finished cell which it was, if it failed, and how long the others will take."""
+    start, done = time.monotonic(), list[int]()
+
+    def tell(number: int) -> None:
+        done.append(number)
+        task, cell = todo[number], load_cell(todo[number].target)
+        share = sum(todo[k].work for k in done) / sum(task.work for task in todo)
+        failed = "" if cell.rows else f" failed on every pair: {cell.failures[0].message};"
+        say(
+            f"cell {len(done)} of {len(todo)}: {task.source.name}, {task.entrant.label}, "
+            f"{task.exposures} exposure{'s' * (task.exposures > 1)};{failed} {_left(start, share)}"
+        )
+
+    return tell
+
+
+def _left(start: float, share: float) -> str:
+    """How long what is left takes, if a share was done since the start, on `time.monotonic`."""
+    seconds = (time.monotonic() - start) * (1 / share - 1)
+    return f"about {timedelta(seconds=round(seconds))} left"
 
 
 def stored_benchmark(folder: Path) -> tuple[Benchmark, Results]:
@@ -136,10 +179,10 @@ def stored_benchmark(folder: Path) -> tuple[Benchmark, Results]:
     return Benchmark.from_arguments(results.arguments), results
 
 
-def _setups(files: Sequence[str]) -> Iterator[Setup]:
+def _requests(files: Sequence[str]) -> Iterator[Request]:
     for file in files:
         with open_dataset(file) as dataset:
-            yield dataset.request.setup
+            yield dataset.request
 
 
 @contextlib.contextmanager
@@ -157,9 +200,9 @@ def _one_thread() -> Iterator[None]:
                 os.environ[name] = value
 
 
-def _left(folder: Path, resume: bool, overwrite: bool) -> list[Path]:
+def _found(folder: Path, resume: bool, overwrite: bool) -> list[Path]:
     """What another run has left; refused unless an option says what to do with it."""
-    left = [path for path in (folder / RESULTS, *sorted((folder / CELLS).glob("*.npz"))) if path.exists()]
+    left = [path for path in (folder / RESULTS, *sorted((folder / CELLS).glob("[!.]*.npz"))) if path.exists()]
     if left and not (resume or overwrite):
         raise FileExistsError(f"{left[0]} exists; --resume goes on, --overwrite starts anew")
     if (folder / RESULTS).exists():
@@ -169,11 +212,11 @@ def _left(folder: Path, resume: bool, overwrite: bool) -> list[Path]:
 
 def _claim(folder: Path, resume: bool, overwrite: bool) -> None:
     """Make the folders, and remove what is not to be kept."""
-    for path in _left(folder, resume, overwrite) if overwrite else []:
+    for path in _found(folder, resume, overwrite) if overwrite else []:
         path.unlink()
     for path in (folder / CELLS, folder / DATA):
         path.mkdir(exist_ok=True)
-    for path in (folder / CELLS).glob("*.npz.part"):
+    for path in (folder / CELLS).glob(".part-*"):  # of a process that was killed
         path.unlink()
 
 
@@ -184,14 +227,18 @@ def _content(source: Source) -> list[Any]:
 def _tasks(
     benchmark: Benchmark, entrants: Sequence[Entrant], stands: Sequence[Stand], folder: Path
 ) -> list[Task]:
-    models = {entrant.label: model_hash(entrant.model) for entrant in entrants}
+    hashed = lru_cache(model_hash)
     software = {name: number for name, number in versions().items() if name != "python"}
     tasks = []
     for stand, entrant in itertools.product(stands, entrants):
-        validation = stand.validation if entrant.chooses else None
+        numbers = entrant.exposures(stand.entry.steps, benchmark.exposures or None)
+        # with too few exposures every window fails
+        choosing = entrant.chooses and numbers[0] >= find_method(entrant.name).exposures
+        validation = stand.validation if choosing else None
+        model = hashed(entrant.model_path(Setup.from_toml(stand.entry.setup_toml)))
         parts = {
             "data": [_content(source) for source in (stand.source, validation) if source],
-            "model": models[entrant.label],
+            "model": model,
             "seed": benchmark.seed,
             "versions": software,
         }
@@ -202,9 +249,10 @@ def _tasks(
                 entrant=entrant,
                 exposures=number,
                 seed=benchmark.seed,
+                model_sha256=model,
                 fingerprint=json.dumps(parts, sort_keys=True),
                 folder=folder / CELLS,
             )
-            for number in entrant.exposures(stand.entry.steps, benchmark.exposures or None)
+            for number in numbers
         ]
     return tasks

@@ -4,7 +4,7 @@ import math
 
 import numpy as np
 
-from specksim.benchmark.bodies import errors, fit_bodies, fits, rough_guess
+from specksim.benchmark.bodies import can_be_fitted, errors, fit_bodies, rough_guess
 from specksim.benchmark.resolution import edge_width_px, noise_level, star_response
 from specksim.forward import SpecklePair
 from specksim.retrieval import Retrieval
@@ -56,7 +56,7 @@ def _steps(result: Retrieval, pair: SpecklePair, setup: Setup) -> Numbers:
 
 
 def _body(result: Retrieval, pair: SpecklePair, setup: Setup) -> Numbers:
-    if not fits(pair.scene, setup):
+    if not can_be_fitted(pair.scene, setup):
         return {}
     try:
         fit = fit_bodies(result.dx, result.dy, setup, *rough_guess(pair.scene, setup))

@@ -13,6 +13,7 @@ from specksim.assessment import displacement_bound_px
 from specksim.dataset import open_dataset
 from specksim.dataset.reader import SpeckleDataset
 from specksim.dataset.summary import measure, reference_photons
+from specksim.files import write_text
 from specksim.phantoms import TRAINING
 from specksim.plan import Plan, make_plan
 from specksim.request import MIXED, Request
@@ -144,8 +145,8 @@ def describe_suite(folder: Path, plans: Sequence[Plan], command: str) -> None:
             sections.append(_section(member, plan))
     setup = plans[0].request.setup
     manifest = {"program": "specksim", "version": version("specksim"), "command": command, "files": entries}
-    _write(folder / MANIFEST, json.dumps(manifest, indent=2) + "\n")
-    _write(folder / CARD, _card(setup, command, rows, sections))
+    write_text(folder / MANIFEST, json.dumps(manifest, indent=2) + "\n")
+    write_text(folder / CARD, _card(setup, command, rows, sections))
 
 
 def _require_own(folder: Path) -> None:
@@ -155,12 +156,6 @@ def _require_own(folder: Path) -> None:
         raise ValueError(f"{card} exists and is not a card of specksim: it is left as it is")
     if manifest.exists() and b'"program": "specksim"' not in manifest.read_bytes()[:100]:
         raise ValueError(f"{manifest} exists and is not a manifest of specksim: it is left as it is")
-
-
-def _write(path: Path, text: str) -> None:
-    part = path.with_name(f"{path.name}.part")
-    part.write_text(text, encoding="utf-8")
-    part.replace(path)
 
 
 def _entry(plan: Plan, dataset: SpeckleDataset) -> dict[str, Any]:

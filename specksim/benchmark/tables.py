@@ -3,9 +3,9 @@
 import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
-from typing import Any
 
 from specksim.benchmark.metrics import METRICS
+from specksim.benchmark.results import Data
 from specksim.benchmark.view import NONE, Number, Row, View, score
 
 VALID, ALL, PAIR = "valid", "all", ""
@@ -92,9 +92,9 @@ def row_head(view: View, row: Row) -> tuple[Cell, Cell]:
 _Columns = list[tuple[str, list[Cell]]]
 
 
-def main_table(view: View, data: dict[str, Any]) -> Table | None:
+def main_table(view: View, data: Data) -> Table | None:
     """Everything about a data set as a whole, one row a method and number of exposures; None if empty."""
-    name = data["name"]
+    name = data.name
     rows = view.rows(name)
     columns: _Columns = [
         _metric(view, name, rows, "epe_mean", VALID, "mean error, valid"),
@@ -115,19 +115,19 @@ def main_table(view: View, data: dict[str, Any]) -> Table | None:
     if not columns and not any(view.failures(name, row) for row in rows):
         return None
     failed = [view.failures(name, row) for row in rows]
-    columns.insert(0, ("failures", [Cell(f"{n} of {data['pairs']}" if n else "0", n) for n in failed]))
+    columns.insert(0, ("failures", [Cell(f"{n} of {data.pairs}" if n else "0", n) for n in failed]))
     columns += _filled(
         [
             _metric(view, name, rows, "seconds", PAIR, "time a pair"),
             _metric(view, name, rows, "peak_mb", PAIR, "memory"),
         ]
     )
-    return _assembled(view, rows, columns, f"{capital(data['title'])}: {described(data)}.")
+    return _assembled(view, rows, columns, f"{capital(data.title)}: {described(data)}.")
 
 
-def group_table(view: View, data: dict[str, Any], groups: Sequence[str], what: str) -> Table | None:
+def group_table(view: View, data: Data, groups: Sequence[str], what: str) -> Table | None:
     """Mean endpoint error by group, one row a method, number of exposures and kind of pixels."""
-    name = data["name"]
+    name = data.name
     rows = [(row, pixels) for row in view.rows(name) for pixels in (VALID, ALL)]
     columns: _Columns = []
     for group in groups:
@@ -144,7 +144,7 @@ def group_table(view: View, data: dict[str, Any], groups: Sequence[str], what: s
     if not columns:
         return None
     table = Table(
-        f"{capital(data['title'])}: mean endpoint error by {what}, from {described(data)}.",
+        f"{capital(data.title)}: mean endpoint error by {what}, from {described(data)}.",
         ("method", "exposures", "pixels", *(head for head, _ in columns)),
     )
     for number_, (row, pixels) in enumerate(rows):
@@ -155,44 +155,44 @@ def group_table(view: View, data: dict[str, Any], groups: Sequence[str], what: s
 
 
 def metric_table(
-    view: View, data: Iterable[dict[str, Any]], wanted: Sequence[tuple[str, str, str]], caption: str
+    view: View, data: Iterable[Data], wanted: Sequence[tuple[str, str, str]], caption: str
 ) -> Table | None:
     """Whole-pair metrics of several data sets: (group, metric, words of the head) a column."""
-    places = [(entry, row) for entry in data for row in view.rows(entry["name"])]
+    places = [(entry, row) for entry in data for row in view.rows(entry.name)]
     columns: _Columns = []
     for group, metric, words in wanted:
         cells = []
         for entry, row in places:
-            best = view.best(entry["name"], view.rows(entry["name"]), metric, PAIR, group)
-            found = view.number(entry["name"], row, metric, PAIR, group)
+            best = view.best(entry.name, view.rows(entry.name), metric, PAIR, group)
+            found = view.number(entry.name, row, metric, PAIR, group)
             cells.append(value_cell(metric, found, row in best))
         columns.append((heading(metric, words), cells))
     columns = _filled(columns)
     if not columns:
         return None
     measured = [
-        any(view.number(entry["name"], row, metric, PAIR, group) is not NONE for group, metric, _ in wanted)
+        any(view.number(entry.name, row, metric, PAIR, group) is not NONE for group, metric, _ in wanted)
         for entry, row in places
     ]
     table = Table(caption, ("data", "method", "exposures", *(head for head, _ in columns)))
     for number_, (entry, row) in enumerate(places):
         if measured[number_]:  # also where the figure is NaN: 90 % may be reached nowhere
             values = [column[number_] for _, column in columns]
-            table.rows.append((Cell(entry["title"]), *row_head(view, row), *values))
+            table.rows.append((Cell(entry.title), *row_head(view, row), *values))
     return table
 
 
-def condition_table(view: View, data: Sequence[dict[str, Any]], caption: str, axis: str = "") -> Table | None:
+def condition_table(view: View, data: Sequence[Data], caption: str, axis: str = "") -> Table | None:
     """Mean endpoint error, one row a data set and kind of pixels, one column a method and exposures."""
-    rows = view.rows(*(entry["name"] for entry in data))
+    rows = view.rows(*(entry.name for entry in data))
     heads = tuple(heading("epe_mean", series_name(view, row, rows)) for row in rows)
     table = Table(caption, (axis or "data", "pixels", *heads, "failures"))
     for entry in data:
-        failed = sum(view.failures(entry["name"], row) for row in rows)
-        first = Cell(number(float(entry["value"])), float(entry["value"])) if axis else Cell(entry["title"])
+        failed = sum(view.failures(entry.name, row) for row in rows)
+        first = Cell(number(entry.value), entry.value) if axis else Cell(entry.title)
         for pixels in (VALID, ALL):
-            best = view.best(entry["name"], rows, "epe_mean", pixels)
-            found = {row: view.number(entry["name"], row, "epe_mean", pixels) for row in rows}
+            best = view.best(entry.name, rows, "epe_mean", pixels)
+            found = {row: view.number(entry.name, row, "epe_mean", pixels) for row in rows}
             if any(value is not NONE for value in found.values()) or failed:
                 cells = (value_cell("epe_mean", found[row], row in best) for row in rows)
                 table.rows.append((first, Cell(pixels), *cells, Cell(str(failed), failed)))
@@ -215,26 +215,25 @@ def settings_table(view: View) -> Table | None:
             "warnings",
         ),
     )
-    titles = {entry["name"]: entry["title"] for entry in view.raw["data"]}
-    for entry in view.raw["settings"]:
-        tried = entry["tried"] or {}
+    titles = {entry.name: entry.title for entry in view.results.data}
+    for entry in view.results.settings:
         table.rows.append(
             (
-                Cell(titles.get(entry["data"], entry["data"])),
-                *row_head(view, Row(entry["method"], entry["exposures"])),
+                Cell(titles.get(entry.data, entry.data)),
+                *row_head(view, Row(entry.method, entry.exposures)),
                 *(
-                    Cell(", ".join(f"{key} {value}" for key, value in entry[name].items()) or "none")
-                    for name in ("options", "valid_options")
+                    Cell(", ".join(f"{key} {value}" for key, value in options.items()) or "none")
+                    for options in (entry.options, entry.valid_options)
                 ),
-                Cell(entry["chosen_on"]),
+                Cell(entry.chosen_on),
                 Cell(
                     "; ".join(
-                        f"{words}: {number(_or_nan(errors['all']))}, {number(_or_nan(errors['valid']))}"
-                        for words, errors in tried.items()
+                        f"{words}: {number(errors['all'])}, {number(errors['valid'])}"
+                        for words, errors in entry.tried.items()
                     )
                     or "–"
                 ),
-                Cell("; ".join(entry.get("warnings", [])) or "–"),
+                Cell("; ".join(entry.warnings) or "–"),
             )
         )
     return table if table.rows else None
@@ -246,13 +245,13 @@ def failure_table(view: View) -> Table | None:
         "Pairs that a method failed on. They count as failures and are in none of the means.",
         ("data", "method", "exposures", "pair", "message"),
     )
-    for f in view.raw["failures"]:
+    for f in view.results.failures:
         table.rows.append(
             (
-                Cell(f["data"]),
-                *row_head(view, Row(f["method"], f["exposures"])),
-                Cell(str(f["pair"]), f["pair"]),
-                Cell(f["message"]),
+                Cell(f.data),
+                *row_head(view, Row(f.method, f.exposures)),
+                Cell(str(f.pair), f.pair),
+                Cell(f.message),
             )
         )
     return table if table.rows else None
@@ -263,11 +262,11 @@ def capital(text: str) -> str:
     return f"{text[:1].upper()}{text[1:]}"
 
 
-def described(data: dict[str, Any]) -> str:
+def described(data: Data) -> str:
     """A data set in a few words, for captions."""
-    steps = f" of {data['steps']} exposures" if data["steps"] > 1 else ""
-    pairs = "1 pair" if data["pairs"] == 1 else f"{data['pairs']} pairs"
-    return f"{pairs}{steps} of {data['name']}"
+    steps = f" of {data.steps} exposures" if data.steps > 1 else ""
+    pairs = "1 pair" if data.pairs == 1 else f"{data.pairs} pairs"
+    return f"{pairs}{steps} of {data.name}"
 
 
 def series_name(view: View, row: Row, rows: Sequence[Row]) -> str:
@@ -316,7 +315,3 @@ def _assembled(view: View, rows: list[Row], columns: _Columns, caption: str) -> 
     for number_, row in enumerate(rows):
         table.rows.append((*row_head(view, row), *(cells[number_] for _, cells in columns)))
     return table
-
-
-def _or_nan(value: float | None) -> float:
-    return math.nan if value is None else float(value)

@@ -1,7 +1,7 @@
 """What a report asks of the results: numbers by name, rows in order, which is best, where curves cross."""
 
+import dataclasses
 import itertools
-import json
 import math
 import unicodedata
 from collections.abc import Iterable, Sequence
@@ -9,10 +9,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from specksim.benchmark.arguments import RESOLUTION, ROBUSTNESS
 from specksim.benchmark.metrics import METRICS
-
-FORMAT = 1
-ROBUSTNESS, RESOLUTION = "robustness", "resolution"
+from specksim.benchmark.results import Data, Results, read_results
 
 
 class Number(NamedTuple):
@@ -41,8 +40,7 @@ class View:
 
     Attributes
     ----------
-    raw : dict
-        What results.json holds.
+    results : Results
     methods : tuple of str
         As the figures name them, in the order of the report.
     numbers : dict
@@ -51,7 +49,7 @@ class View:
         (data, pixels, metric, Row, Row) of what was compared and found no different, in both orders.
     """
 
-    raw: dict[str, Any]
+    results: Results
     methods: tuple[str, ...]
     numbers: dict[_Key, Number]
     alike: set[tuple[str, str, str, Row, Row]] = field(default_factory=set)
@@ -63,7 +61,7 @@ class View:
     def rows(self, *data: str) -> list[Row]:
         """Methods and exposures that were run on any of some data sets: results or failures."""
         seen = {Row(key[1], key[2]) for key in self.numbers if key[0] in data}
-        seen |= {Row(f["method"], f["exposures"]) for f in self.raw["failures"] if f["data"] in data}
+        seen |= {Row(f.method, f.exposures) for f in self.results.failures if f.data in data}
         return sorted(seen, key=lambda row: (self.methods.index(row.method), row.exposures))
 
     def groups(self, data: str) -> list[str]:
@@ -72,38 +70,37 @@ class View:
 
     def is_umpa(self, method: str) -> bool:
         """Whether the method is UMPA, with whatever options."""
-        return any(entry["label"] == method and entry["name"] == "umpa" for entry in self.raw["methods"])
+        return any(entry.label == method and entry.name == "umpa" for entry in self.results.methods)
 
-    def plain_sets(self) -> list[dict[str, Any]]:
+    def plain_sets(self) -> list[Data]:
         """Data sets that are a table each: on no axis, or alone on theirs."""
-        axes = [entry["axis"] for entry in self.raw["data"]]
+        axes = [entry.axis for entry in self.results.data]
         return [
             entry
-            for entry in self.raw["data"]
-            if not entry["axis"]
-            or (entry["axis"] not in (ROBUSTNESS, RESOLUTION) and axes.count(entry["axis"]) == 1)
+            for entry in self.results.data
+            if not entry.axis or (entry.axis not in (ROBUSTNESS, RESOLUTION) and axes.count(entry.axis) == 1)
         ]
 
-    def curves(self) -> dict[str, list[dict[str, Any]]]:
+    def curves(self) -> dict[str, list[Data]]:
         """Axis → its data sets, by value, for axes of at least two."""
-        found: dict[str, list[dict[str, Any]]] = {}
-        for entry in self.raw["data"]:
-            if entry["axis"] not in ("", ROBUSTNESS, RESOLUTION) and entry["value"] is not None:
-                found.setdefault(entry["axis"], []).append(entry)
+        found: dict[str, list[Data]] = {}
+        for entry in self.results.data:
+            if entry.axis not in ("", ROBUSTNESS, RESOLUTION) and math.isfinite(entry.value):
+                found.setdefault(entry.axis, []).append(entry)
         return {
-            axis: sorted(entries, key=lambda entry: float(entry["value"]))
+            axis: sorted(entries, key=lambda entry: entry.value)
             for axis, entries in found.items()
             if len(entries) > 1
         }
 
-    def robustness(self) -> list[dict[str, Any]]:
+    def robustness(self) -> list[Data]:
         """Data sets that the networks were not trained for."""
-        return [entry for entry in self.raw["data"] if entry["axis"] == ROBUSTNESS]
+        return [entry for entry in self.results.data if entry.axis == ROBUSTNESS]
 
     def failures(self, data: str, row: Row) -> int:
         """How many pairs a method has failed on."""
-        own = (f for f in self.raw["failures"] if (f["data"], f["method"], f["exposures"]) == (data, *row))
-        return len({f["pair"] for f in own})
+        own = (f for f in self.results.failures if (f.data, f.method, f.exposures) == (data, *row))
+        return len({f.pair for f in own})
 
     def best(self, data: str, rows: Iterable[Row], metric: str, pixels: str, group: str = "all") -> set[Row]:
         """The best rows by a metric: the one of the best value, and what was found no different from it.
@@ -136,26 +133,22 @@ def score(metric: str, value: float) -> float:
     return abs(value) if METRICS[metric].lower_is_better else -value
 
 
-def read_view(path: Path) -> View:
-    """Read results.json.
-
-    Raises
-    ------
-    ValueError
-        If the file is not of this program and format, or lacks something; names the file.
-    OSError
-        If it cannot be read.
-    """
-    try:
-        raw = _without_control(json.loads(path.read_text(encoding="utf-8")))
-    except (json.JSONDecodeError, UnicodeDecodeError) as error:
-        raise ValueError(f"{path}: not JSON, or damaged: {error}") from None
-    if not isinstance(raw, dict) or raw.get("program") != "specksim" or raw.get("format") != FORMAT:
-        raise ValueError(f"{path}: must hold the results of a benchmark of specksim in format {FORMAT}")
-    try:
-        return _index(raw)
-    except (KeyError, TypeError, AttributeError) as error:
-        raise ValueError(f"{path}: results are incomplete: {error!r}") from None
+def read_view(folder: Path) -> View:
+    """The results in a folder, as they may be shown; errors as `read_results`."""
+    results = _without_control(read_results(folder))
+    numbers = {
+        (f.data, f.method, f.exposures, f.metric, f.pixels, f.group): Number(f.value, f.low, f.high, f.pairs)
+        for f in results.figures
+    }
+    alike = set()
+    for c in results.comparisons:
+        if not c.different:
+            a, b = Row(c.a, c.exposures_a), Row(c.b, c.exposures_b)
+            alike |= {(c.data, c.pixels, c.metric, *pair) for pair in ((a, b), (b, a))}
+    used = {key[1] for key in numbers} | {f.method for f in results.failures}
+    declared = [name for entry in results.methods for name in (entry.label, entry.name)]
+    methods = tuple(name for name in dict.fromkeys([*declared, *sorted(used)]) if name in used)
+    return View(results, methods, numbers, alike)
 
 
 def _without_control(value: Any) -> Any:
@@ -166,30 +159,10 @@ def _without_control(value: Any) -> Any:
         return [_without_control(item) for item in value]
     if isinstance(value, dict):
         return {_without_control(key): _without_control(item) for key, item in value.items()}
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+        names = (item.name for item in dataclasses.fields(value))
+        return dataclasses.replace(value, **{name: _without_control(getattr(value, name)) for name in names})
     return value
-
-
-def _index(raw: dict[str, Any]) -> View:
-    def value(figure: dict[str, Any], name: str) -> float:
-        return math.nan if figure[name] is None else float(figure[name])
-
-    numbers = {
-        (f["data"], f["method"], f["exposures"], f["metric"], f["pixels"], f["group"]): Number(
-            value(f, "value"), value(f, "low"), value(f, "high"), f["pairs"]
-        )
-        for f in raw["figures"]
-    }
-    alike = set()
-    for c in raw["comparisons"]:
-        if not c["different"]:
-            a, b = Row(c["a"], c["exposures_a"]), Row(c["b"], c["exposures_b"])
-            alike |= {(c["data"], c["pixels"], c["metric"], *pair) for pair in ((a, b), (b, a))}
-    used = [key[1] for key in numbers] + [f["method"] for f in raw["failures"]]
-    declared = [name for entry in raw["methods"] for name in (entry["label"], entry["name"])]
-    methods = tuple(name for name in dict.fromkeys([*declared, *used]) if name in set(used))
-    for entry in raw["data"]:
-        [entry[key] for key in ("name", "axis", "value", "unit", "title", "pairs", "steps")]
-    return View(raw, methods, numbers, alike)
 
 
 def crossing(exposures: Sequence[int], errors: Sequence[float], level: float) -> float:

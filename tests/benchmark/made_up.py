@@ -98,9 +98,9 @@ def _curves(made: _Made) -> None:
 def _special(made: _Made) -> None:
     for name, title, axis in (
         ("star", "star", "resolution"), ("edge", "thickness edge", "resolution"),
-        ("spheres", "nylon spheres", "bodies"),
+        ("spheres", "nylon spheres", ""),
     ):  # fmt: skip
-        made.add_data(name, title, axis=axis, value=0.0)
+        made.add_data(name, title, axis=axis)
     for order, method in enumerate(LABELS):
         for exposures in (1,) if method in _SINGLE else (1, 10):
             period, noise = 40.0 - 6 * order, 0.004 + 0.001 * order
@@ -157,7 +157,7 @@ def made_up_results(whole: bool = True) -> dict[str, Any]:
         "program": "specksim", "version": "0.1.0", "format": 1, "seed": 0,
         "created": "2025-01-31T12:00:00+00:00", "arguments": {}, "complete": True,
         "command": "specksim benchmark data/*.h5 --method umpa --method 'unet' -o out",
-        "versions": {"python": "3.11.9", "numpy": "2.1.0"},
+        "versions": {"specksim": "0.1.0", "python": "3.11.9", "numpy": "2.1.0"},
         "hardware": {"processor": "a processor", "cores": 2, "memory_gb": 24.0, "system": "Linux"},
         "methods": methods, "data": made.data, "settings": settings, "figures": made.figures,
         "comparisons": comparisons, "failures": failures,

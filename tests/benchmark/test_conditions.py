@@ -1,8 +1,7 @@
 """Conditions that are simulated for a benchmark."""
 
-import pytest
-
-from specksim.benchmark.conditions import CONDITIONS, conditions
+from specksim.benchmark.arguments import CONDITIONS
+from specksim.benchmark.conditions import conditions
 from specksim.setups import Setup
 
 SETUP = Setup().with_values(detector__rows=64, detector__columns=64)
@@ -46,8 +45,3 @@ def test_robustness():
     assert defocus.defocus_px > 0
     assert defocus.simulated.setup.detector.photons_per_pixel == float("inf")
     assert defocus.request.setup == FEW
-
-
-def test_what_is_no_condition():
-    with pytest.raises(ValueError, match=r"must be of exposures, photons, .*, all, got 'noise'"):
-        conditions(("photons", "noise"), SETUP, 0)

@@ -34,6 +34,8 @@ def test_what_is_asked_for():
         ("umpa@window=", "must be OPTION=VALUE, got 'window='"),
         ("umpa@window=3,five", "must be OPTION=VALUE, got 'five'"),
         ("umpa:model", "no option 'model'"),
+        ("umpa@window", "must be OPTION=VALUE, got 'window' in 'umpa@window'"),
+        ("umpa@", "must be OPTION=VALUE, got '' in 'umpa@'"),
     ],
 )
 def test_what_is_no_method(text, message):

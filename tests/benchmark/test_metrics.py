@@ -15,8 +15,8 @@ from specksim.benchmark.metrics import (
     bootstrap,
     differ,
     displacement_classes,
+    estimate,
     evaluate,
-    mean_interval,
     tally,
 )
 
@@ -216,13 +216,25 @@ def test_biases_are_compared_without_their_sign():
     assert differ(b, right, "bias_dy", rng) is True
 
 
-def test_mean_interval():
+def test_the_interval_of_a_mean():
     values = np.array([1.0, 2.0, 3.0, 6.0])
-    mean, low, high = mean_interval(values, np.random.default_rng(0))
+    mean, low, high = estimate((values,), np.random.default_rng(0))
     assert mean == 3.0
     assert 1.0 <= low < 2.0
     assert 4.0 < high <= 6.0
-    assert mean_interval(np.full(5, 2.0), np.random.default_rng(0)) == (2.0, 2.0, 2.0)
+    assert estimate((np.full(5, 2.0),), np.random.default_rng(0)) == (2.0, 2.0, 2.0)
+
+
+def test_the_interval_of_a_product_of_means_and_of_a_median():
+    rng, draws = np.random.default_rng(0), np.random.default_rng(1)
+    few, many = 5 + rng.standard_normal(8), 2 + 0.1 * rng.standard_normal(400)
+    value, low, high = estimate((few, many), draws, lambda a, b, axis: a.mean(axis) * b.mean(axis))
+    assert value == pytest.approx(few.mean() * many.mean())
+    expected = 2 * 1.96 * few.std() / math.sqrt(8) * many.mean()  # what the many add is nothing
+    assert high - low == pytest.approx(expected, rel=0.1)
+    assert low < value < high
+    assert np.isnan(estimate((few, many[:1]), draws, lambda a, b, axis: a.sum(axis) + b.sum(axis))[1:]).all()
+    assert estimate((np.array([1.0, 2.0, 90.0]),), draws, np.median)[0] == 2.0
 
 
 def test_the_interval_of_a_mean_holds_the_truth_as_often_as_its_docstring_says():
@@ -230,20 +242,20 @@ def test_the_interval_of_a_mean_holds_the_truth_as_often_as_its_docstring_says()
     for pairs, share in ((5, 0.83), (10, 0.90), (20, 0.93)):
         hits = 0
         for _ in range(1000):
-            _, low, high = mean_interval(rng.standard_normal(pairs), rng, 200)
+            _, low, high = estimate((rng.standard_normal(pairs),), rng, draws=200)
             hits += low <= 0 <= high
         assert hits / 1000 == pytest.approx(share, abs=0.035)
 
 
 def test_means_of_one_none_nan_and_infinite():
     rng = np.random.default_rng(0)
-    mean, low, high = mean_interval(np.array([4.0]), rng)
+    mean, low, high = estimate((np.array([4.0]),), rng)
     assert mean == 4.0
     assert math.isnan(low)
     assert math.isnan(high)
-    assert np.isnan(mean_interval(np.array([]), rng)).all()
-    assert np.isnan(mean_interval(np.array([1.0, np.nan]), rng)).all()
-    mean, low, high = mean_interval(np.array([10.0, 11.0, np.inf]), rng)
+    assert np.isnan(estimate((np.array([]),), rng)).all()
+    assert np.isnan(estimate((np.array([1.0, np.nan]),), rng)).all()
+    mean, low, high = estimate((np.array([10.0, 11.0, np.inf]),), rng)
     assert (mean, high) == (math.inf, math.inf)
     assert 10.0 <= low <= 11.0
 
@@ -260,8 +272,8 @@ def test_means_of_one_none_nan_and_infinite():
         (lambda: evaluate(np.zeros(5)), r"shape \(\d+,\), got \(5,\)"),
         (lambda: bootstrap(np.zeros((2, 5)), RNG), r"tallies must .* got \(2, 5\)"),
         (lambda: bootstrap(np.zeros((2, TALLY_SIZE)), RNG, 0), "draws must be >= 1, got 0"),
-        (lambda: mean_interval(np.zeros((2, 2)), RNG), "1-D"),
-        (lambda: mean_interval(np.zeros(2), RNG, -1), "draws must be >= 1, got -1"),
+        (lambda: estimate((np.zeros((2, 2)),), RNG), r"samples 1-D, got 1000 and shapes \[\(2, 2\)\]"),
+        (lambda: estimate((np.zeros(2),), RNG, draws=-1), "draws must be >= 1 .* got -1"),
     ],
 )
 def test_what_is_refused(call, message):

@@ -31,7 +31,7 @@ def whole(tmp_path_factory):
 
 @pytest.fixture
 def view(whole):
-    return read_view(whole[0] / "results.json")
+    return read_view(whole[0])
 
 
 class Parsed(html.parser.HTMLParser):
@@ -129,7 +129,7 @@ def test_text_of_the_results_is_never_markup(tmp_path):
 
 
 def test_the_main_table(whole, view):
-    table = tables.main_table(view, view.raw["data"][0])
+    table = tables.main_table(view, view.results.data[0])
     assert table.head[:4] == ("method", "exposures", "failures", "mean error, valid (px)")
     assert [name.partition(" (")[0] for name in table.head[4:]] == [
         "mean error, all", "median", "95 % below", "RMSE dx / dy", "bias dx / dy", "R²",
@@ -216,7 +216,7 @@ def test_numbers(value, signed, text):
 
 
 def test_the_other_tables(view):
-    flower = view.raw["data"][0]
+    flower = view.results.data[0]
     groups = tables.group_table(view, flower, ["|d| = 0", "> 1 px", "none"], "displacement")
     assert groups.head == ("method", "exposures", "pixels", "|d| = 0 (px)", "> 1 px (px)")
     assert len(groups.rows) == 2 * len(view.rows(FLOWER))
@@ -225,7 +225,7 @@ def test_the_other_tables(view):
     assert [row[0].text for row in curve.rows[::2]] == ["100", "300", "1000", "3000", "10000", "30000"]
     assert curve.head == ("photons", "pixels", *(f"{label} (px)" for label in LABELS), "failures")
     wanted = [("star", "period_90_px", "period")]
-    star = tables.metric_table(view, view.raw["data"], wanted, "caption")
+    star = tables.metric_table(view, view.results.data, wanted, "caption")
     assert star.rows[0][-1].text == "–"  # UMPA recovers 90 % nowhere: NaN is shown, not left out
     assert [row[-1].best for row in star.rows] == [False] * 5 + [True]
     assert tables.failure_table(view).rows[0][-1].text.startswith("window must not exceed <b>")
@@ -276,6 +276,16 @@ def test_nan_and_zero_are_drawn(tmp_path):
     assert list((folder / "figures").glob("*.png"))
 
 
+@pytest.mark.parametrize("bound", ["inf", 0.0, None])
+def test_a_bound_that_is_none_is_not_drawn(tmp_path, bound):
+    results = made_up_results()
+    for entry in results["data"]:
+        entry["bound_px"] = bound
+    folder = write_results(tmp_path, results)
+    write_report(folder)
+    assert "Cramér–Rao" not in (folder / "report.html").read_text(encoding="utf-8")
+
+
 def test_the_same_results_give_the_same_page(tmp_path):
     folder = write_results(tmp_path, made_up_results(whole=False))
     first, page_before = write_report(folder), (folder / "report.html").read_bytes()
@@ -294,18 +304,9 @@ def test_data_sets_whose_names_differ_by_signs_keep_their_pictures(tmp_path):
     assert {f"headline-{FLOWER}", f"headline-{FLOWER}-2"} <= names
 
 
-@pytest.mark.parametrize(
-    ("text", "message"),
-    [
-        ("{", "results.json: not JSON, or damaged"),
-        ("[]", "must hold the results of a benchmark of specksim in format 1"),
-        ('{"program": "specksim", "format": 2}', "in format 1"),
-        ('{"program": "specksim", "format": 1}', "results are incomplete: KeyError"),
-    ],
-)
-def test_results_that_are_none(tmp_path, text, message):
-    (tmp_path / "results.json").write_text(text)
-    with pytest.raises(ValueError, match=re.escape(message)):
+def test_results_that_are_none(tmp_path):
+    (tmp_path / "results.json").write_text("{")
+    with pytest.raises(ValueError, match=r"results.json: not the results of a benchmark, or damaged"):
         write_report(tmp_path)
     assert not (tmp_path / "report.html").exists()
 

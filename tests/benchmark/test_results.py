@@ -21,6 +21,7 @@ from specksim.benchmark.results import (
 )
 
 NAN = math.nan
+OTHER = '{"program": "specksim", "format": %d, "version": "0.0.9"}'
 TRIED = {"window 5": {"all": NAN, "valid": NAN}, "window 21": {"all": 0.03, "valid": 0.02}}
 
 
@@ -65,11 +66,28 @@ def test_round_trip(results, tmp_path):
 
 
 @pytest.mark.parametrize(
-    "text", ["", "[]", "{}", '{"program": "other"}', '{"program": "specksim", "format": 1, "version": "1"}']
+    ("text", "message"),
+    [
+        ("", "not the results of a benchmark, or damaged"),
+        ("[]", "not the results of a benchmark"),
+        ("{}", "not the results of a benchmark"),
+        ('{"program": "other", "format": 1, "version": "1"}', "not the results of a benchmark of specksim"),
+        (OTHER % 2, r"another version of specksim, 0.0.9, or damaged: format 2 is not 1"),
+        (OTHER % 1, "another version of specksim, 0.0.9, or damaged: 'methods'"),
+    ],
 )
-def test_what_is_no_result(text, tmp_path):
+def test_what_is_no_result(text, message, tmp_path):
     (tmp_path / "results.json").write_text(text)
-    with pytest.raises(ValueError, match=r"results\.json: not the results of a benchmark"):
+    with pytest.raises(ValueError, match=rf"results\.json: .*{message}") as error:
+        read_results(tmp_path)
+    assert "\n" not in str(error.value)
+
+
+def test_results_of_another_version(results, tmp_path):
+    tree = json.loads(results.to_json())
+    tree["data"][0]["bound"] = tree["data"][0].pop("bound_px")
+    (tmp_path / "results.json").write_text(json.dumps(tree))
+    with pytest.raises(ValueError, match=r"another version of specksim, .* argument 'bound'.* again$"):
         read_results(tmp_path)
 
 

@@ -171,10 +171,34 @@ def test_what_fails_without_motion_is_measured_all_the_same(known, data, validat
 
 
 def test_a_method_that_always_fails_has_failures_alone(known, data, validation, tmp_path):
-    results = run_benchmark(asked(data, validation, "mist@window=99", exposures=(2,)), tmp_path)
+    said = []
+    question = asked(data, validation, "mist@window=99", exposures=(2,))
+    results = run_benchmark(question, tmp_path, say=said.append)
+    assert said[-1].startswith(
+        "cell 1 of 1: six, mist@window=99, 2 exposures; failed on every pair: window must not"
+    )
     assert len(results.failures) == PAIRS
     assert results.figures == []
     assert "window must not exceed the frame" in results.failures[0].message
+
+
+def test_too_few_exposures_are_not_tried_with_every_window(known, data, validation, tmp_path):
+    results = run_benchmark(asked(data, validation, "mist", exposures=(1,)), tmp_path)
+    assert [(one.tried, one.chosen_on) for one in results.settings] == [({}, "")]
+    assert len(results.failures) == PAIRS
+
+
+def test_what_is_to_be_done_is_said_and_how_long_it_takes(known, tmp_path):
+    said = []
+    question = Benchmark((), ("windowed",), conditions=("resolution",), pairs=1, setup=SETUP.to_toml())
+    run_benchmark(question, tmp_path, say=said.append)
+    assert said[0] == "2 data sets, 2 of them to be simulated; 2 cells: data × method × exposures"
+    assert said[1].startswith("data set 1 of 2: resolution-star; about 0:")
+    assert said[3] == "2 cells to do, 0 are done"
+    assert said[4].startswith("cell 1 of 2: resolution-star, windowed, 1 exposure; about 0:")
+    assert said[5] == "cell 2 of 2: resolution-edge, windowed, 1 exposure; about 0:00:00 left"
+    run_benchmark(question, tmp_path, resume=True, say=said.append)
+    assert said[-1] == "0 cells to do, 2 are done"
 
 
 def test_methods_differ_only_where_they_do(known, data, validation, tmp_path):
@@ -281,6 +305,7 @@ def test_conditions_are_simulated_and_measured(known, tmp_path):
         ({"methods": ("umpa", "umpa")}, "methods must be given once each, got umpa, umpa"),
         ({"exposures": (1, 0)}, "exposures must be >= 1, got 1, 0"),
         ({"pairs": -1}, "pairs must be >= 1, got -1"),
+        ({"conditions": ("photons", "noise")}, "must be of exposures, photons, .*, all, got 'noise'"),
         ({"files": (), "conditions": ("photons",), "validation": "a.h5"}, "validation goes with files"),
     ],
 )
@@ -322,12 +347,35 @@ def test_a_damaged_cell_is_named(known, data, validation, tmp_path):
 
 
 def test_the_hash_of_a_model(tmp_path):
-    assert model_hash("") == model_hash("shipped-name") == ""
+    assert model_hash(None) == model_hash(tmp_path / "none") == ""
     (tmp_path / "best.keras").write_bytes(b"one")
-    first, file = model_hash(str(tmp_path)), model_hash(str(tmp_path / "best.keras"))
+    first, file = model_hash(tmp_path), model_hash(tmp_path / "best.keras")
     assert len(first) == len(file) == 64
     (tmp_path / "best.keras").write_bytes(b"two")
-    assert model_hash(str(tmp_path)) != first
+    assert model_hash(tmp_path) != first
+
+
+def test_a_model_that_was_replaced_is_measured_again(known, data, validation, tmp_path, monkeypatch):
+    weights = tmp_path / "shipped"
+    asked_for = []
+
+    def still(reference, sample, *, setup=None, model=None):
+        return known.still(reference, sample)
+
+    still.model_path = lambda setup, model: asked_for.append((setup, model)) or weights
+    monkeypatch.setitem(registry._BUILT_IN, "still", Method("still", still))
+    numbers, hashes = [], []
+    for content in ("one", "one", "two"):
+        weights.write_text(content)
+        before = known.number
+        question = asked(data, validation, "still", "still:own", exposures=(1,))
+        results = run_benchmark(question, tmp_path / "out", resume=True)
+        numbers.append(known.number - before)
+        hashes.append([method.model_sha256 for method in results.methods])
+    assert numbers[1] == 2  # the probes
+    assert numbers[2] == numbers[0] > 2 * PAIRS
+    assert hashes[0] == hashes[1] != hashes[2] == 2 * [model_hash(weights)]
+    assert asked_for[:2] == [(SETUP, None), (SETUP, "own")]
 
 
 def test_memory_is_that_of_the_method_alone(data):

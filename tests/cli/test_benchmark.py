@@ -106,16 +106,22 @@ def test_conditions_of_a_setup(cli, tmp_path):
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        ((), "give at least one FILE, or --conditions"),
-        (("a.h5",), "give at least one --method"),
+        ((), "needs at least one data set: a file, or conditions"),
+        (("a.h5",), "needs at least one method"),
         (("a.h5", "--method", "umpa"), "give -o DIR"),
         (("a.h5", "--method", "umpa", "-o", "out", "--setup", "mct-25kev"), "go with --conditions"),
         (
             ("--conditions", "all", "--method", "umpa", "-o", "out", "--validation", "b.h5"),
-            "goes with a FILE",
+            "validation goes with files",
         ),
-        (("a.h5", "--method", "umpa", "-o", "out", "--exposures", "1,1"), "must be different whole numbers"),
-        (("a.h5", "--method", "umpa", "-o", "out", "--exposures", "few"), "must be different whole numbers"),
+        (
+            ("a.h5", "--method", "umpa", "-o", "out", "--exposures", "1,1"),
+            "exposures must be given once each, got 1, 1",
+        ),
+        (
+            ("a.h5", "--method", "umpa", "-o", "out", "--exposures", "few"),
+            "must be whole numbers, as in 1,4,10, got 'few'",
+        ),
         (("--conditions", "noise", "--method", "umpa", "-o", "out"), "'noise' is not one of"),
         (("--reproduce", "out", "--seed", "1"), "does not go with --seed"),
         (("a.h5", "--reproduce", "out"), "does not go with FILE"),

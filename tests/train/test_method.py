@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 import specksim
+from specksim.benchmark.methods import Entrant
 from specksim.retrieval import find_method, method_names, retrieve
 from specksim.retrieval.registry import MethodUnavailable
 from specksim_train import inference, method
@@ -39,6 +40,14 @@ def test_the_network_is_a_method(model, pair):
     np.testing.assert_array_equal(result.phase, own.phase)
     with pytest.raises(ValueError, match="no option 'window'"):
         retrieve(f"unet:{model}", pair.reference[0], pair.sample[0], window=5)
+
+
+def test_the_benchmark_knows_its_weights(model):
+    setup = specksim.Setup()
+    assert Entrant.parse(f"unet:{model}").model_path(setup) == model
+    for text in ("unet", "unet@tile=48", f"unet:{shipped_for(setup)}"):
+        assert Entrant.parse(text).model_path(setup) == inference.shipped()[shipped_for(setup)]
+    assert Entrant.parse("umpa").model_path(setup) is None
 
 
 def test_a_model_is_loaded_in_a_process_that_has_built_none(model):
