@@ -104,7 +104,7 @@ def _network(model: str) -> "Network":
 def shipped_for(setup: Setup | None) -> str:
     """Name of the shipped network of the preset nearest to a setup.
 
-    A network belongs to the preset that its name begins with.
+    A network belongs to the preset that its name begins with; of several, a guided one is taken.
 
     Raises
     ------
@@ -119,7 +119,7 @@ def shipped_for(setup: Setup | None) -> str:
         for preset in presets()
         if setup is not None and (name == preset or name.startswith(f"{preset}-"))
     }
-    near = min(distances, key=lambda name: (distances[name], name), default=None)
+    near = min(distances, key=lambda name: (distances[name], not name.endswith("guided"), name), default=None)
     if near is None or distances[near] > _FARTHEST:
         known = ", ".join(shipped()) or "none yet"
         raise MethodUnavailable(
