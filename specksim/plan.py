@@ -19,7 +19,7 @@ from specksim.measured import MeasuredReference
 from specksim.request import Request
 from specksim.sandpaper import field_bytes, field_shape
 
-_FIELD_COST, _PAIR_COST, _WAVES_COST = 6.0, 3.0, 3.0
+_FIELD_COST, _PAIR_COST, _WAVES_COST = 4.2, 1.2, 2.3
 """Time of a wave sample of a field, of a ray of a pair and of a wave sample of one, in FFT round trips a
 sample."""
 _START_SECONDS, _PAIR_SECONDS = 1.5, 0.005
