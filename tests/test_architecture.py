@@ -14,7 +14,7 @@ MODULES = {
 }
 
 FLOORS = (
-    {"materials", "grid", "compiled", "convex", "plugins", "seeds", "memory"},
+    {"materials", "grid", "compiled", "convex", "plugins", "seeds", "memory", "notebook"},
     {"parts"},
     {"setups"},
     {"phantoms", "optics", "detector", "grains", "sandpaper", "validity"},
