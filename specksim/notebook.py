@@ -61,5 +61,5 @@ def picture(title: str, maps: Mapping[str, np.ndarray]) -> bytes:
         figure.colorbar(shown, ax=axis, shrink=0.8).ax.tick_params(labelsize="small")
     figure.suptitle(title)
     buffer = io.BytesIO()
-    figure.savefig(buffer, dpi=80, format="png")
+    figure.savefig(buffer, dpi=80, format="png", bbox_inches="tight")
     return buffer.getvalue()

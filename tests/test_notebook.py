@@ -70,7 +70,7 @@ def test_a_data_set_says_what_it_holds(seven):
 def test_a_pair_is_a_picture(small_setup):
     pair = simulate(small_setup.with_values(diffuser__sheets=1))
     seen = pixels(pair._repr_png_())
-    assert seen.shape[1] > seen.shape[0] > 400
+    assert seen.shape[1] > seen.shape[0] > 300
     assert seen[..., :3].std() > 0.1
     assert pyplot.get_fignums() == []
 
