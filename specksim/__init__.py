@@ -1,5 +1,11 @@
 """specksim: simulation of X-ray speckle-based imaging with exact ground truth.
 
+- `Setup`: a beamline.
+- `simulate`: one labelled pair of images, a `SpecklePair`; `generate`: a file of them.
+- `open_dataset`: such a file as a sequence, a `SpeckleDataset`.
+- `refractive_index`: δ and β of a material.
+- `optics`, `retrieval`: refraction and propagation; trackers, and the phase from displacement.
+
 The names below are loaded when they are first used, so that importing the package stays light.
 """
 
@@ -8,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from specksim import optics as optics
+    from specksim import retrieval as retrieval
     from specksim.dataset import SpeckleDataset, open_dataset
     from specksim.forward import SpecklePair, simulate
     from specksim.generation import generate
@@ -34,6 +41,7 @@ __all__ = [
     "open_dataset",
     "optics",
     "refractive_index",
+    "retrieval",
     "simulate",
 ]
 
@@ -41,8 +49,8 @@ __all__ = [
 def __getattr__(name: str) -> Any:
     if name in _HOMES:
         return getattr(import_module(_HOMES[name]), name)
-    if name == "optics":
-        return import_module("specksim.optics")
+    if name in ("optics", "retrieval"):
+        return import_module(f"specksim.{name}")
     raise AttributeError(f"module 'specksim' has no attribute {name!r}")
 
 

@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from specksim import detector, phantoms, seeds
+from specksim import detector, notebook, phantoms, seeds
 from specksim.diffraction import diffracted_light
 from specksim.drift import Drift, draw_drift
 from specksim.materials import refractive_index
@@ -54,6 +54,12 @@ class SpecklePair:
     index: int
     step_offset_px: np.ndarray
 
+    def _repr_png_(self) -> bytes:
+        title = f"pair {self.index}: {self.scene['geometry']}, {self.scene['material']}"
+        names = ("dx", "dy", "phase", "transmission", "valid")
+        truth = {name: getattr(self, name) for name in names}
+        return notebook.picture(title, {"reference": self.reference[0], "sample": self.sample[0], **truth})
+
 
 def simulate(
     setup: Setup,
@@ -93,6 +99,15 @@ def simulate(
     ValueError
         If the material, geometry, split or propagation is unknown, seed or index is out of range, the phase
         of sandpaper or object is too steep for the wave grid, or an object's walls are too steep for rays.
+
+    Examples
+    --------
+    >>> setup = Setup.load("imbl-28kev").with_values(detector__rows=64, detector__columns=48)
+    >>> pair = simulate(setup, material="nylon", geometry="empty", seed=1)
+    >>> pair.reference.shape, pair.reference.dtype, pair.dx.shape
+    ((1, 64, 48), dtype('uint16'), (64, 48))
+    >>> float(abs(pair.dx).max()), float(pair.transmission.min())
+    (0.0, 1.0)
     """
     if index < 0:
         raise ValueError(f"index must be >= 0, got {index}")

@@ -10,7 +10,7 @@ from importlib import resources
 from pathlib import Path
 from typing import Any, Self
 
-from specksim import materials
+from specksim import materials, notebook
 from specksim.grid import Grid
 from specksim.parts import Beam, Detector, Diffuser, Numerics, Propagation
 from specksim.spectra import read_spectrum
@@ -200,6 +200,12 @@ class Setup:
             If the preset is unknown or the file is not a valid setup; names file, key, rule and value.
         OSError
             If the file cannot be read.
+
+        Examples
+        --------
+        >>> setup = Setup.load("lab-2m")
+        >>> setup.detector.pixel_size_um, setup.magnification
+        (55.0, 2.0)
         """
         if str(source).lower().endswith(".toml") or Path(source).is_file():
             try:
@@ -319,6 +325,15 @@ class Setup:
                     assignment = f"# {assignment}"  # it follows from the spectrum
                 lines.append(f"{assignment:<33} # {item.metadata['meaning']}")
         return "\n".join(lines) + "\n"
+
+    def _repr_html_(self) -> str:
+        rows: list[tuple[object, ...]] = []
+        for section in _PARTS:
+            part = getattr(self, section)
+            rows.append((section,))
+            for key in dataclasses.fields(part):
+                rows.append((key.name, getattr(part, key.name), key.metadata["meaning"]))
+        return notebook.table("Setup", rows)
 
 
 _PARTS: dict[str, Any] = {

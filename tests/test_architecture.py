@@ -14,7 +14,7 @@ MODULES = {
 }
 
 FLOORS = (
-    {"materials", "grid", "compiled", "convex", "plugins", "seeds", "memory", "files"},
+    {"materials", "grid", "compiled", "convex", "plugins", "seeds", "memory", "files", "notebook"},
     {"parts"},
     {"setups"},
     {"phantoms", "optics", "detector", "grains", "sandpaper", "validity"},

@@ -2,13 +2,14 @@
 
 import difflib
 import errno
+import traceback
 from collections.abc import Mapping
 from importlib import import_module
 from typing import Any
 
 import click
 
-from specksim import __version__
+from specksim.cli.terminal import common_options, is_verbose
 
 _COMMANDS = {
     "generate": "Simulate a data set of labelled pairs and write it to a file.",
@@ -67,6 +68,8 @@ class Commands(click.Group):
         except (ValueError, TypeError, ArithmeticError, OSError, RuntimeError, MemoryError) as error:
             if isinstance(error, click.exceptions.Exit) or getattr(error, "errno", None) == errno.EPIPE:
                 raise
+            if is_verbose():
+                traceback.print_exc()
             raise click.ClickException(_one_line(error)) from error
 
 
@@ -82,7 +85,7 @@ def _one_line(error: BaseException) -> str:
     summaries=_COMMANDS,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-@click.version_option(__version__, prog_name="specksim")
+@common_options("specksim", ("numpy", "scipy", "numba", "xraylib", "h5py", "hdf5plugin"))
 def main() -> None:
     """Simulate X-ray speckle-based imaging, with exact ground truth.
 

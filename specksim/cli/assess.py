@@ -5,6 +5,8 @@ from typing import TYPE_CHECKING
 
 import click
 
+from specksim.cli.terminal import progress
+
 if TYPE_CHECKING:
     from specksim.assessment import Assessment
 
@@ -60,7 +62,7 @@ def _of_dataset(file: str) -> "Iterator[Assessment]":
     except ValueError as error:
         raise ValueError(f"{error}; name measured images as {file}::/path") from None
     with dataset:
-        for row in evenly(len(dataset), _MOST_FRAMES):
+        for row in progress(evenly(len(dataset), _MOST_FRAMES), unit="frame"):
             yield measure(*reference_photons(dataset, row))
 
 
@@ -71,7 +73,7 @@ def _of_images(file: str, dark: str | None, flat: str | None, gain: float | None
 
     correction = Correction.read(dark, flat)
     with open_images(file) as images:
-        for index in evenly(len(images), _MOST_FRAMES):
+        for index in progress(evenly(len(images), _MOST_FRAMES), unit="frame"):
             image = correction.apply(images[index])
             try:
                 yield measure(image, gain * float(image.mean()) if gain else None)

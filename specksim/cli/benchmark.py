@@ -2,7 +2,6 @@
 
 import contextlib
 import shlex
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -11,6 +10,7 @@ import click
 
 from specksim.benchmark.arguments import CONDITIONS, PAIRS, Benchmark
 from specksim.cli.options import cores, load_setup, setup_options
+from specksim.cli.terminal import note, progress
 
 if TYPE_CHECKING:
     from specksim.benchmark.results import Results
@@ -142,11 +142,11 @@ def _reproduce(
     changes = differences(old, new)
     for name, number in old.versions.items():
         if new.versions.get(name) != number:
-            click.echo(f"{name} was {number}, is {new.versions.get(name, 'not installed')}", err=True)
+            note(f"{name} was {number}, is {new.versions.get(name, 'not installed')}")
     for line in changes:
         click.echo(line)
     if changes:
-        click.echo(f"{len(changes)} differences between {source} and {folder}", err=True)
+        note(f"{len(changes)} differences between {source} and {folder}")
         ctx.exit(1)
     click.echo(f"{folder}: all {len(new.figures)} figures of {source}, but for times and memory")
 
@@ -161,12 +161,10 @@ def _run(
     table: bool = True,
 ) -> "Results":
     """Run a benchmark with a bar on stderr, and report it."""
-    from tqdm import tqdm
-
     from specksim.benchmark.report import write_report
     from specksim.benchmark.runner import run_benchmark
 
-    with tqdm(unit="pair", file=sys.stderr, disable=None) as bar, _said_how_to_go_on():
+    with progress(unit="pair") as bar, _said_how_to_go_on():
         results = run_benchmark(
             asked,
             folder,
@@ -174,13 +172,13 @@ def _run(
             workers=workers or cores(),
             resume=resume,
             overwrite=overwrite,
-            say=lambda words: bar.write(words, file=sys.stderr),
+            say=note,
             progress=bar.update,
         )
     words = write_report(folder)
     if table:
         click.echo(words)
-    click.echo(f"wrote {folder}", err=True)
+    note(f"wrote {folder}")
     return results
 
 

@@ -1,9 +1,10 @@
 """specksim check"""
 
-import sys
 from pathlib import Path
 
 import click
+
+from specksim.cli.terminal import progress
 
 
 @click.command()
@@ -16,12 +17,10 @@ def check(file: Path) -> None:
     \b
     specksim check nylon.h5
     """
-    from tqdm import tqdm
-
     from specksim.dataset.isolation import check_file
 
     problems = pairs = 0
-    with tqdm(unit="pair", file=sys.stderr, disable=None) as bar:
+    with progress(unit="pair") as bar:
         for pairs, words in check_file(file):
             bar.total = pairs
             bar.update(bar.n < pairs)

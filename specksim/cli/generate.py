@@ -2,7 +2,6 @@
 
 import contextlib
 import signal
-import sys
 import time
 from collections.abc import Sequence
 from functools import partial
@@ -11,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from specksim.cli.options import cores, load_setup, setup_options, writing_options
+from specksim.cli.terminal import note, progress
 
 if TYPE_CHECKING:
     from specksim.generation import Plan, Shard
@@ -227,8 +227,6 @@ def run(
     share: tuple[int, int] | None = None,
 ) -> int:
     """Carry the plan out with a bar on stderr; the number of pairs simulated."""
-    from tqdm import tqdm
-
     from specksim.cluster import connect
     from specksim.generation import run_plan
     from specksim.plan import estimate_seconds
@@ -240,10 +238,9 @@ def run(
         processes = min(workers, len(shards))
         seconds = estimate_seconds(plan, shards, processes)
         if seconds > _ANNOUNCED_SECONDS and not scheduler:
-            click.echo(
+            note(
                 f"{_pairs(pairs)} of {plan.request.describe()}: about {_duration(seconds)} and "
-                f"{megabytes:.0f} MB, {processes} process{'' if processes == 1 else 'es'}",
-                err=True,
+                f"{megabytes:.0f} MB, {processes} process{'' if processes == 1 else 'es'}"
             )
 
     for number in (signal.SIGTERM, signal.SIGHUP):
@@ -252,7 +249,7 @@ def run(
     try:
         with (
             connect(scheduler) if scheduler else contextlib.nullcontext() as client,
-            tqdm(total=plan.n, unit="pair", file=sys.stderr, disable=None) as bar,
+            progress(total=plan.n, unit="pair", desc=plan.target.name) as bar,
         ):
             return run_plan(
                 plan,
@@ -263,7 +260,7 @@ def run(
                 overwrite=overwrite,
                 announce=announce,
                 progress=bar.update,
-                track=partial(tqdm, desc="merging", unit="shard", file=sys.stderr, disable=None, leave=False),
+                track=partial(progress, desc="merging", unit="shard", leave=False),
             )
     except KeyboardInterrupt:
         kept = len(plan.finished())

@@ -1,10 +1,11 @@
 """specksim merge"""
 
-import sys
 from functools import partial
 from pathlib import Path
 
 import click
+
+from specksim.cli.terminal import progress
 
 
 @click.command()
@@ -20,10 +21,8 @@ def merge(file: Path) -> None:
     specksim generate --n 600 -o nylon.h5 --shard 2/2
     specksim merge nylon.h5
     """
-    from tqdm import tqdm
-
     from specksim.generation import merge_shards
 
-    plan, shards = merge_shards(file, partial(tqdm, unit="shard", file=sys.stderr, disable=None))
+    plan, shards = merge_shards(file, partial(progress, unit="shard"))
     done = f"{shards} shards merged" if shards else "nothing was left to merge"
     click.echo(f"{file}: complete, {plan.n} pairs, {file.stat().st_size / 1e6:.1f} MB; {done}")

@@ -1,12 +1,12 @@
 """specksim retrieve"""
 
-import sys
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from specksim.cli.options import cores, measurement_options, optional_setup, picture_path, result_path
+from specksim.cli.terminal import progress
 
 if TYPE_CHECKING:
     import numpy as np
@@ -167,8 +167,6 @@ def _options(
 
 def _dataset_pairs(dataset: Any, rows: tuple[int, ...], method: str, material: str | None) -> Iterator[_Pair]:
     """Images of the pairs of a data set, and their material where the method needs one."""
-    from tqdm import tqdm
-
     from specksim.detector import positive_photons
     from specksim.retrieval.registry import find_method
 
@@ -179,7 +177,7 @@ def _dataset_pairs(dataset: Any, rows: tuple[int, ...], method: str, material: s
                 f"must lie within {-len(dataset)}..{len(dataset) - 1}, got {row}", param_hint="--pair"
             )
     setup = dataset.request.setup
-    for row in tqdm(rows or range(len(dataset)), unit="pair", file=sys.stderr, disable=None):
+    for row in progress(rows or range(len(dataset)), unit="pair"):
         pair = dataset[row]
         own = {"material": pair.scene["material"]} if "material" in options and material is None else {}
         yield positive_photons(pair.reference, setup), positive_photons(pair.sample, setup), own
@@ -195,7 +193,7 @@ def _image_pair(reference: str, sample: str, dark: str | None, flat: str | None)
     with open_images(reference) as references, open_images(sample) as samples:
         corrected = [[correction.apply(image) for image in pair] for pair in frame_pairs(references, samples)]
     first, second = zip(*corrected, strict=True)
-    yield np.stack(first), np.stack(second), {}
+    yield from progress([(np.stack(first), np.stack(second), {})], unit="pair")
 
 
 def _run(

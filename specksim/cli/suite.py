@@ -6,6 +6,7 @@ import click
 
 from specksim.cli.generate import run
 from specksim.cli.options import cores, load_setup, setup_options, writing_options
+from specksim.cli.terminal import note
 
 
 @click.command()
@@ -58,6 +59,7 @@ def suite(
         raise click.ClickException(f"{there[0]} exists: --resume goes on, --overwrite starts anew")
     for plan in plans:
         run(plan, workers or cores(), resume, overwrite)
+    note("manifest.json, README.md: checksums and pictures of all files")
     describe_suite(path, plans, _command(setup_source, assignments, n_scale, seed, compression))
     click.echo(f"{path}: {len(plans)} files, {sum(plan.n for plan in plans)} pairs, manifest.json, README.md")
 

@@ -11,6 +11,7 @@ import h5py
 import hdf5plugin  # noqa: F401  registers the filter without which bitshuffle cannot be read
 import numpy as np
 
+from specksim import notebook
 from specksim.dataset import schema
 from specksim.forward import SpecklePair
 from specksim.request import Request
@@ -39,6 +40,12 @@ def open_dataset(path: str | os.PathLike[str], *, verify: bool = False) -> "Spec
         If the file is not such a data set, is damaged, or refers to data outside of itself.
     OSError
         If the file does not exist or may not be read.
+
+    Examples
+    --------
+    >>> with open_dataset("nylon.h5") as pairs:  # written by: specksim generate --n 4
+    ...     len(pairs), pairs[0].dx.dtype, pairs[-1].scene["material"]
+    (4, dtype('float32'), 'nylon')
     """
     return SpeckleDataset(Path(path), verify)
 
@@ -210,6 +217,15 @@ class SpeckleDataset:
             request = _dataset(self._file, f"{schema.SETUP}/request")[()]
             columns = map(schema.checksum_name, schema.checksummed(self.request.setup))
             return schema.content_hash(request, {column: self.column(column) for column in columns})
+
+    def _repr_html_(self) -> str:
+        frame = self.request.setup.detector
+        rows = [
+            ("pairs", f"{len(self)} of {self.request.steps} × {frame.rows} × {frame.columns} pixels"),
+            ("request", self.request.describe()),
+            ("seed", self.request.seed),
+        ]
+        return notebook.table(str(self.path), rows)
 
     def close(self) -> None:
         """Close the file."""

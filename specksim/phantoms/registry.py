@@ -126,6 +126,13 @@ def thickness(scene: Mapping[str, Any], grid: Grid) -> dict[str, np.ndarray]:
     ------
     ValueError
         If the geometry is unknown, or returns a map of the wrong shape, not finite or negative.
+
+    Examples
+    --------
+    >>> scene = {"geometry": "wedge", "material": "nylon", "base_um": 1000.0, "slope_x": 0.1, "slope_y": 0.0}
+    >>> thickness(scene, Grid(rows=2, columns=3, pitch_m=1e-3))["nylon"]
+    array([[0.0009, 0.001 , 0.0011],
+           [0.0009, 0.001 , 0.0011]], dtype=float32)
     """
     maps = find_geometry(scene["geometry"]).thickness(scene, grid)
     for material, values in maps.items():

@@ -142,6 +142,16 @@ def retrieve(
         If the method is unknown, an option is none of its own or missing, or what another package's method
         returns is no `Retrieval` of the images' shape, finite and with a quality from 0 to 1. And whatever
         the method refuses.
+
+    Examples
+    --------
+    A sample that lies two columns further right than its reference:
+
+    >>> reference = np.random.default_rng(0).uniform(500, 1500, (48, 48))
+    >>> sample = np.roll(reference, 2, axis=1)
+    >>> found = retrieve("umpa", reference, sample, window=9, max_shift=4)
+    >>> round(float(np.median(found.dx[found.quality > 0])), 2)
+    2.0
     """
     name, given, model = method.partition(":")
     found = find_method(name)

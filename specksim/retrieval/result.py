@@ -11,6 +11,7 @@ from typing import Any
 import h5py
 import numpy as np
 
+from specksim import notebook
 from specksim.dataset import schema
 from specksim.dataset.writer import complete_file, part_path
 from specksim.setups import Setup
@@ -82,6 +83,9 @@ class Retrieval:
         """The maps that are there, by name."""
         found = {item.name: getattr(self, item.name) for item in fields(self) if item.name in MAPS}
         return {name: found[name] for name in MAPS if found[name] is not None}
+
+    def _repr_png_(self) -> bytes:
+        return notebook.picture(self.method, self.maps())
 
 
 def write_retrieval(

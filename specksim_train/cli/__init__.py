@@ -5,8 +5,8 @@ from typing import Any
 
 import click
 
-from specksim import __version__
 from specksim.cli import Commands
+from specksim.cli.terminal import common_options
 from specksim_train.loading import load_backend
 
 _COMMANDS = {
@@ -47,7 +47,9 @@ def require_backend() -> None:
     summaries=_COMMANDS,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-@click.version_option(__version__, prog_name="specksim-train")
+@common_options(
+    "specksim-train", ("keras", "tensorflow", "tensorflow-cpu", "jax", "numpy", "scipy", "numba", "h5py")
+)
 def main() -> None:
     """Train networks that read displacement off one pair of speckle images.
 

@@ -1,9 +1,8 @@
 """specksim-train evaluate"""
 
-import sys
-
 import click
 
+from specksim.cli.terminal import note, progress
 from specksim_train.cli import require_backend
 
 
@@ -28,8 +27,6 @@ def evaluate(file: str, model: str, n: int | None, out: str | None) -> None:
     import warnings
     from pathlib import Path
 
-    from tqdm import tqdm
-
     from specksim.dataset import open_dataset
     from specksim_train.evaluation import evaluate as measure
     from specksim_train.evaluation import format_table, write_results
@@ -40,7 +37,7 @@ def evaluate(file: str, model: str, n: int | None, out: str | None) -> None:
     network = load(model)
     with (
         warnings.catch_warnings(record=True) as caught,
-        tqdm(total=count, unit="pair", file=sys.stderr, disable=None) as bar,
+        progress(total=count, unit="pair") as bar,
     ):
         warnings.simplefilter("always", OutsideTraining)
         results = measure(network.predict, file, n=n, progress=bar.update)
@@ -52,4 +49,4 @@ def evaluate(file: str, model: str, n: int | None, out: str | None) -> None:
     results["model"] = model
     click.echo(format_table(results["rows"]))
     for path in write_results(Path(out) if out else Path(f"evaluation-{Path(file).stem}"), results):
-        click.echo(f"wrote {path}", err=True)
+        note(f"wrote {path}")

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from specksim.cli.options import load_setup
+from specksim.cli.terminal import is_quiet, note
 from specksim_train.cli import require_backend
 
 if TYPE_CHECKING:
@@ -159,6 +160,10 @@ def fit(
     from specksim_train import backend, training
     from specksim_train.augmentation import Augmentation
 
+    if is_quiet():
+        import keras
+
+        keras.config.disable_interactive_logging()  # its own bar of each epoch
     simulated = None
     if simulate:
         setup = load_setup(simulate, assignments)
@@ -180,7 +185,7 @@ def fit(
             from_model=from_model,
             resume=resume,
             host=host,
-            progress=lambda line: click.echo(line, err=True),
+            progress=note,
         )
     except backend.HostLost as error:
         click.echo(f"Error: {error}", err=True)

@@ -2,6 +2,8 @@
 
 import click
 
+from specksim.cli.terminal import note
+
 
 @click.command()
 @click.argument("folder", type=click.Path(), default=".")
@@ -23,6 +25,6 @@ def models(folder: str) -> None:
     rows = [("shipped", name, path) for name, path in shipped().items()]
     rows += [("run", str(path), path) for path in runs.find_runs(where)]
     if not rows:
-        click.echo(f"no shipped networks, and no runs in {folder}", err=True)
+        note(f"no shipped networks, and no runs in {folder}")
     for kind, name, path in rows:
         click.echo(f"{kind:<9}{name}  {runs.summary(path)}")

@@ -1,6 +1,5 @@
 """specksim-train predict"""
 
-import sys
 from collections.abc import Iterator
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -8,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from specksim.cli.options import measurement_options, optional_setup, picture_path, result_path
+from specksim.cli.terminal import progress
 from specksim_train.cli import require_backend
 
 if TYPE_CHECKING:
@@ -100,13 +100,10 @@ def _images(
 ) -> Iterator[tuple[Any, Any]]:
     """Corrected pairs of frames, or all of them stacked to one."""
     import numpy as np
-    from tqdm import tqdm
 
     from specksim.images import frame_pairs
 
-    pairs = tqdm(
-        frame_pairs(references, samples), total=len(samples), unit="pair", file=sys.stderr, disable=None
-    )
+    pairs = progress(frame_pairs(references, samples), total=len(samples), unit="pair")
     corrected = (tuple(correction.apply(image) for image in pair) for pair in pairs)
     if average:
         first, second = zip(*corrected, strict=True)

@@ -2,7 +2,9 @@
 
 import click
 
+from specksim.cli.generate import run as generate
 from specksim.cli.options import cores
+from specksim.cli.terminal import note
 from specksim_train.cli import require_backend
 
 
@@ -22,7 +24,6 @@ def reproduce(recipe: str, out: str, workers: int | None, resume: bool) -> None:
     require_backend()
     from pathlib import Path
 
-    from specksim.generation import run_plan
     from specksim_train import training
     from specksim_train.recipe import read_recipe
     from specksim_train.runs import CONFIG
@@ -32,8 +33,8 @@ def reproduce(recipe: str, out: str, workers: int | None, resume: bool) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     plans = [ingredient.plan(folder) for ingredient in (*wanted.data, wanted.validation)]
     for plan in plans:
-        click.echo(f"{plan.target}: {plan.n} pairs of {plan.request.describe()}", err=True)
-        run_plan(plan, workers=workers or cores(), resume=resume)
+        note(f"{plan.target}: {plan.n} pairs of {plan.request.describe()}")
+        generate(plan, workers or cores(), resume, overwrite=False)
     *training_files, validation = [plan.target for plan in plans]
     training.fit(
         training_files,
@@ -41,6 +42,6 @@ def reproduce(recipe: str, out: str, workers: int | None, resume: bool) -> None:
         validation=validation,
         settings=wanted.settings,
         resume=resume and (run / CONFIG).exists(),
-        progress=lambda line: click.echo(line, err=True),
+        progress=note,
     )
     click.echo(str(run))

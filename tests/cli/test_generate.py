@@ -94,7 +94,19 @@ def test_a_long_run_is_announced_with_time_and_size(tmp_path, command):
 
 
 def test_shares_are_merged_by_the_command(cli, tmp_path, tiny):
-    words = ["generate", "--material", "al2o3", "--n", 4, *SETS, "-o", tmp_path / "x.h5", "--workers", 1]
+    words = [
+        "-q",
+        "generate",
+        "--material",
+        "al2o3",
+        "--n",
+        4,
+        *SETS,
+        "-o",
+        tmp_path / "x.h5",
+        "--workers",
+        1,
+    ]
     first = cli(*words, "--shard", "1/2")
     assert (first.status, first.err) == (0, "")
     assert first.out.startswith("share 1 of 2: 3 pairs in ")

@@ -54,10 +54,18 @@ def test_help_imports_nothing_heavy(words):
     assert made.stdout.startswith(f"Usage: specksim {' '.join(words)}")
 
 
-def test_importing_the_package_imports_nothing_heavy():
-    script = "import specksim, sys; print(*sys.modules)"
-    made = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+@pytest.mark.parametrize("package", ["specksim", "specksim_train"])
+def test_importing_a_package_imports_nothing_heavy_and_warns_of_nothing(package):
+    script = f"import {package}, sys; print(*sys.modules)"
+    made = subprocess.run([sys.executable, "-W", "error", "-c", script], capture_output=True, text=True)
+    assert (made.returncode, made.stderr) == (0, "")
     assert not set(HEAVY) & {name.partition(".")[0] for name in made.stdout.split()}
+
+
+def test_what_the_package_offers_is_loaded_without_a_warning():
+    script = "import specksim; print([getattr(specksim, name) for name in specksim.__all__])"
+    made = subprocess.run([sys.executable, "-W", "error", "-c", script], capture_output=True, text=True)
+    assert (made.returncode, made.stderr) == (0, "")
 
 
 def test_help_lists_the_commands(cli):
@@ -78,7 +86,7 @@ def test_every_command_has_an_example_and_a_short_option(name, cli):
 def test_the_version(cli):
     done = cli("--version")
     assert (done.status, done.err) == (0, "")
-    assert done.out == f"specksim, version {specksim.__version__}\n"
+    assert done.out.startswith(f"specksim, version {specksim.__version__}\n")
 
 
 @pytest.mark.parametrize(
@@ -121,7 +129,9 @@ def test_a_closed_pipe_is_no_error(command, tiny):
 
 def test_the_package_names_what_it_offers():
     assert set(specksim.__all__) <= set(dir(specksim))
+    assert len(specksim.__all__) <= 10
     for name in specksim.__all__:
-        assert getattr(specksim, name) is not None
+        assert getattr(specksim, name).__doc__
+        assert name in specksim.__doc__
     with pytest.raises(AttributeError, match="no attribute 'nonsense'"):
         specksim.nonsense  # noqa: B018
