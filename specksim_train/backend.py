@@ -56,7 +56,7 @@ def keep_float32() -> None:
         jax.config.update("jax_default_matmul_precision", "float32")
 
 
-def readers() -> int:
+def reader_count() -> int:
     """Processes that prepare batches of files: none where the CPU itself trains, it has no time to spare."""
     return min(_MOST_READERS, len(os.sched_getaffinity(0)) - 1) if has_accelerator() else 0
 

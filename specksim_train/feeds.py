@@ -143,8 +143,8 @@ class PreparedFeed(Feed):
 class Readers:
     """Worker processes that read and vary batches, for as long as its context lasts.
 
-    One process reads, varies and hands over some 350 pairs a second, which is enough for a CPU that trains
-    but a small part of what an accelerator takes; threads would wait for each other.
+    One process reads and varies some 350 pairs a second, which keeps up with a CPU that trains, but is a
+    small part of what an accelerator takes; threads would wait for each other.
     """
 
     def __init__(self, files: PairFiles, workers: int) -> None:

@@ -26,7 +26,7 @@ from specksim_train.simulation import SimulatedPairs
 
 VERSION = 1
 _FEWEST_COUNTS = 20.0
-_LOOKED_AT = 16
+_STEPS_BETWEEN_LOOKS = 16
 
 
 def fit(
@@ -148,7 +148,7 @@ def _feeds(
         def from_files(epoch: int) -> FileFeed:
             return FileFeed(files, size, seed, epoch, varied, settings.crop, devices, host)
 
-        workers = backend.readers()
+        workers = backend.reader_count()
         if workers == 0:
             yield from_files
             return
@@ -218,7 +218,7 @@ class _StopOnNonsense(keras.callbacks.Callback):
         self.epoch, self.rate = epoch, rate
 
     def on_train_batch_end(self, batch: int, logs: dict[str, float] | None = None) -> None:
-        if batch % _LOOKED_AT == 0:
+        if batch % _STEPS_BETWEEN_LOOKS == 0:
             self._look(batch, logs or {})
 
     def on_epoch_end(self, epoch: int, logs: dict[str, float] | None = None) -> None:

@@ -90,7 +90,7 @@ class Share(click.ParamType):
     type=click.Choice(["rays", "waves"]),
     default="rays",
     show_default=True,
-    help="How the sample is made: by rays, or by Fresnel propagation, three to five times slower.",
+    help="How the sample is made: by rays, or by Fresnel propagation, six to nine times slower.",
 )
 @click.option(
     "--drift",

@@ -130,9 +130,9 @@ def thickness(scene: Mapping[str, Any], grid: Grid) -> dict[str, np.ndarray]:
     Examples
     --------
     >>> scene = {"geometry": "wedge", "material": "nylon", "base_um": 1000.0, "slope_x": 0.1, "slope_y": 0.0}
-    >>> thickness(scene, Grid(rows=2, columns=3, pitch_m=1e-3))["nylon"]
-    array([[0.0009, 0.001 , 0.0011],
-           [0.0009, 0.001 , 0.0011]], dtype=float32)
+    >>> first_row = thickness(scene, Grid(rows=2, columns=3, pitch_m=1e-3))["nylon"][0]
+    >>> [round(float(value), 4) for value in first_row]
+    [0.0009, 0.001, 0.0011]
     """
     maps = find_geometry(scene["geometry"]).thickness(scene, grid)
     for material, values in maps.items():

@@ -58,7 +58,7 @@ def undisturbed(tiny, tmp_path_factory):
 
 
 def test_processes_that_read_for_an_accelerator_do_not_change_a_run(undisturbed, tiny, tmp_path, monkeypatch):
-    monkeypatch.setattr(training.backend, "readers", lambda: 2)
+    monkeypatch.setattr(training.backend, "reader_count", lambda: 2)
     run = fit([tiny["training"]], tmp_path / "run", validation=tiny["validation"], settings=SMALL)
     assert all(np.array_equal(a, b) for a, b in zip(weights(run), weights(undisturbed), strict=True))
 
