@@ -68,6 +68,11 @@ def calibrate(model: keras.Model, feed: Iterable[tuple[np.ndarray, np.ndarray]])
     -------
     float
         The factor.
+
+    Raises
+    ------
+    ValueError
+        If the network returns NaN or infinity.
     """
     ratios = []
     for images, target in feed:
@@ -75,6 +80,10 @@ def calibrate(model: keras.Model, feed: Iterable[tuple[np.ndarray, np.ndarray]])
         ratio = np.abs(whole[..., :2] - target[..., :2]) / whole[..., 2:]
         ratios.append(ratio[:, ::_EVERY_PX, ::_EVERY_PX].ravel())
     factor = float(np.quantile(np.concatenate(ratios), _WITHIN))
+    if not math.isfinite(factor):
+        raise ValueError(
+            "errors on the validation pairs must be finite, but the network returns NaN or infinity"
+        )
     layer = model.get_layer(_SCALE)
     kernel, bias = layer.get_weights()
     layer.set_weights([kernel, bias + np.float32(math.log(max(factor, _LEAST_FACTOR)))])

@@ -6,6 +6,7 @@ import threading
 from abc import abstractmethod
 from collections.abc import Callable
 from concurrent.futures import Future, ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
 from typing import Self
 
 import keras
@@ -137,7 +138,12 @@ class PreparedFeed(Feed):
             for k in [k for k in self._coming if k < index - 2]:
                 del self._coming[k]  # Keras looks at the first two batches twice
             future = self._coming[index]
-        return future.result()
+        try:
+            return future.result()
+        except BrokenProcessPool:
+            raise RuntimeError(
+                "a process that prepares batches has died, for want of memory perhaps; --resume goes on"
+            ) from None
 
 
 class Readers:

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from scipy.ndimage import uniform_filter
 
 from specksim.assessment import visibility
 from specksim.retrieval import Retrieval, integrate_phase
@@ -22,6 +23,7 @@ TILE_PX = 1280
 
 _FILES = ("best.keras", "last.keras")
 _WEIGHTS = Path(__file__).parent / "weights"
+_SCATTER_PX = 15  # window in which exposures are compared, for the standard errors of their mean
 _LOOKED_AT_PX = 128  # window in which the speckle's visibility is measured, smaller than the beam's profile
 _LEAST_QUALITY, _TRUSTED_QUALITY = 0.3, 0.5
 
@@ -180,7 +182,7 @@ class Network:
         -------
         Retrieval
             dx, dy with their standard errors dx_error, dy_error as the network estimates them (for K
-            exposures, taken as independent), quality (see `alignment.compare`), transmission, and with a
+            exposures, see Notes), quality (see `alignment.compare`), transmission, and with a
             setup phase. `parameters` holds the median displacement `drift_dx_px` and
             `drift_dy_px`, the whole pixels of it that were taken off before the network and added again
             (`removed_dx_px`, `removed_dy_px`), the `flux` of the sample over that of the reference, which
@@ -196,6 +198,12 @@ class Network:
         ValueError
             If the images differ in shape, are not (H, W) or (K, H, W), hold NaN or negative counts or no
             light, or if the tile is too small for the overlap.
+
+        Notes
+        -----
+        The standard error of a mean of K displacements is s² − (1 − 1/K) v under the root, and at least
+        s²/K, with s² the mean of the single standard errors squared and v the variance among the exposures,
+        in windows of 15 px: what all of them have wrong stays.
         """
         references, samples = as_exposures(reference, sample)
         reach = self.radius_px if overlap is None else overlap
@@ -319,7 +327,11 @@ def speckle_visibility(reference: np.ndarray) -> float:
 
 
 def _averaged(results: list[Retrieval]) -> Retrieval:
-    """Mean of the maps, standard errors of independent exposures, and the parameters' means."""
+    """Mean of the maps, its standard errors, and the parameters' means.
+
+    What exposures have in common, as what a network takes for likely, does not average out: only that part of
+    the single errors becomes smaller by which the exposures scatter.
+    """
     maps = {name: np.stack([getattr(result, name) for result in results]) for name in results[0].maps()}
     parameters = dict(results[0].parameters)
     for name in ("drift_dx_px", "drift_dy_px", "flux"):
@@ -329,8 +341,11 @@ def _averaged(results: list[Retrieval]) -> Retrieval:
     every = [message for result in results for message in result.parameters["warnings"]]
     parameters["warnings"] = list(dict.fromkeys(every))
     means = {name: values.mean(axis=0) for name, values in maps.items()}
-    for name in ("dx_error", "dy_error"):
-        means[name] = np.sqrt((maps[name] ** 2).sum(axis=0)) / np.float32(len(results))
+    for name in ("dx", "dy"):
+        single = np.mean(maps[f"{name}_error"] ** 2, axis=0)
+        scatter = uniform_filter(maps[name].var(axis=0, ddof=1), _SCATTER_PX, mode="nearest")
+        share = 1 - 1 / len(results)
+        means[f"{name}_error"] = np.sqrt(np.maximum(single - share * scatter, single / len(results)))
     return Retrieval(
         **means,
         method=results[0].method,

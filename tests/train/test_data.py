@@ -1,5 +1,6 @@
 """Feeds: pure functions of (seed, epoch, index), and what they refuse."""
 
+import os
 import pickle
 import shutil
 
@@ -99,6 +100,15 @@ def test_what_a_worker_cannot_read_is_raised_in_the_training(tiny, tmp_path):
         with pytest.raises(ValueError, match="pair 2: dx must be finite"):
             prepared[0]
     assert isinstance(prepared.failure, ValueError)
+
+
+def test_a_reader_that_dies_ends_the_training_with_one_line(tiny):
+    files = PairFiles([tiny["training"]])
+    with Readers(files, 1) as readers:
+        prepared = readers.feed(FileFeed(files, 2, augmentation=VARIED))
+        readers._pool.submit(os._exit, 1)
+        with pytest.raises(RuntimeError, match="a process that prepares batches has died"):
+            prepared[0]
 
 
 def test_the_crop_leaves_room_for_the_drift():

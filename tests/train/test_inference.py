@@ -13,7 +13,7 @@ from scipy import ndimage
 
 from specksim.retrieval import integrate_phase
 from specksim.setups import Setup
-from specksim_train.inference import Network, OutsideTraining, load, speckle_visibility
+from specksim_train.inference import Network, OutsideTraining, _averaged, load, speckle_visibility
 from specksim_train.layers import Channels, LocalNormalization
 from tests.train.networks import windowed_shifts
 
@@ -132,7 +132,27 @@ def test_several_exposures(windowed):
     each = [windowed.predict(*pair).dx for pair in zip(references, samples, strict=True)]
     np.testing.assert_allclose(result.dx, np.mean(each, axis=0), atol=1e-5)
     assert np.unique(windowed.predict(references[:1], samples[:1]).dx_error) == pytest.approx(0.05)
-    assert np.unique(result.dy_error) == pytest.approx(0.05 / np.sqrt(3))
+
+
+def test_what_exposures_have_wrong_together_does_not_average_out(windowed):
+    rng = np.random.default_rng(3)
+    one = windowed.predict(speckle(), speckle())
+    shape, shared, own, count = one.dx.shape, 0.03, 0.04, 8
+    results = [
+        dataclasses.replace(
+            one,
+            dx=(0.01 + own * rng.standard_normal(shape)).astype(np.float32),
+            dy=np.zeros(shape, np.float32),
+            dx_error=np.full(shape, np.hypot(shared, own), np.float32),
+            dy_error=np.full(shape, own, np.float32),
+        )
+        for _ in range(count)
+    ]
+    found = _averaged(results)
+    assert found.dx_error.mean() == pytest.approx(np.hypot(shared, own / np.sqrt(count)), rel=0.05)
+    assert np.unique(found.dy_error) == pytest.approx(own)  # nothing scatters, all of it is shared
+    noisy = [dataclasses.replace(result, dx_error=np.full(shape, 0.01, np.float32)) for result in results]
+    assert np.unique(_averaged(noisy).dx_error) == pytest.approx(0.01 / np.sqrt(count))
 
 
 DOMAIN = {"visibility": [0.2, 0.5], "photons_per_pixel": [500, 2000], "displacement_px": 1.0}
