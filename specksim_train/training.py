@@ -14,6 +14,7 @@ from typing import Any
 import keras
 import numpy as np
 
+from specksim.files import write_atomically
 from specksim_train import architectures, backend, inference, losses, runs
 from specksim_train.augmentation import Augmentation
 from specksim_train.backend import ALONE, Host
@@ -237,8 +238,8 @@ def _save(run: Path, model: keras.Model, history: list[runs.Row], watched: str) 
     """Networks first, the checkpoint after them: a run killed in between does its epoch again."""
     plain = architectures.float32_copy(model) if backend.is_mixed(model) else model
     if runs.best_epoch(history, watched) == len(history) - 1:
-        runs.write_atomically(run / runs.BEST, lambda part: _save_model(plain, part))
-    runs.write_atomically(run / runs.LAST, lambda part: _save_model(plain, part))
+        write_atomically(run / runs.BEST, lambda part: _save_model(plain, part))
+    write_atomically(run / runs.LAST, lambda part: _save_model(plain, part))
     optimizer = [np.asarray(variable.numpy()) for variable in model.optimizer.variables]
     runs.save_checkpoint(run, runs.Checkpoint(model.get_weights(), optimizer, history))
     runs.write_history(run, history)
@@ -249,7 +250,7 @@ def _calibrate(run: Path, checks: FileFeed) -> None:
     for name in (runs.BEST, runs.LAST):
         model = keras.saving.load_model(run / name, compile=False, safe_mode=True)
         calibrate(model, (checks.batch(k) for k in range(len(checks))))
-        runs.write_atomically(run / name, partial(_save_model, model))
+        write_atomically(run / name, partial(_save_model, model))
 
 
 def _save_model(model: keras.Model, part: Path) -> None:
