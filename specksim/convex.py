@@ -62,7 +62,8 @@ def upper_and_lower(normals: np.ndarray, offsets: np.ndarray) -> np.ndarray:
 @kernel
 def chords(planes, y, step, low, high):
     """Interval of x on which a polyhedron has thickness, at y, y + step, …; empty where low > high."""
-    low[:], high[:] = -np.inf, np.inf
+    for k in range(low.shape[0]):
+        low[k], high[k] = -np.inf, np.inf
     for i in range(planes.shape[1]):
         if planes[0, i, 0] == np.inf:
             break

@@ -12,7 +12,7 @@ from specksim.drift import Drift, drift_room_px
 from specksim.grid import Grid
 from specksim.materials import refractive_index
 from specksim.optics.rays import deposit
-from specksim.optics.waves import binned_intensity, propagate_in_place, transmitted_wave
+from specksim.optics.waves import binned_intensity, pass_through, propagate_in_place, transmitted_wave
 from specksim.sandpaper import MAX_ALIASED, Place, SpeckleField, blur_penumbra, cut, steep_share
 from specksim.setups import Setup
 
@@ -138,7 +138,7 @@ def _intensity(setup: Setup, sandpaper_m: np.ndarray, object_m: Mapping[str, np.
     if setup.diffuser_distance_m > 0:
         wave = propagate_in_place(wave, pitch_m, setup.diffuser_distance_m, wavelength_m)
     for material, thickness_m in object_m.items():
-        wave *= transmitted_wave(thickness_m, *refractive_index(material, setup.beam.energy_kev), k)
+        pass_through(wave, thickness_m, *refractive_index(material, setup.beam.energy_kev), k)
     wave = propagate_in_place(wave, pitch_m, setup.effective_distance_m, wavelength_m)
     return binned_intensity(wave, setup.waves_per_ray)
 

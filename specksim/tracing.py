@@ -9,14 +9,14 @@ from typing import Any
 import numpy as np
 
 from specksim import phantoms
+from specksim.blocks import block_mean, block_range
 from specksim.compiled import kernel
-from specksim.detector import block_mean
 from specksim.drift import Drift, drift_room_px
 from specksim.materials import refractive_index
 from specksim.optics import rays, refraction
 from specksim.sandpaper import Place, SpeckleField, cut
 from specksim.setups import Setup
-from specksim.validity import block_range, fringe_reach_px
+from specksim.validity import fringe_reach_px
 
 _LEAST_MARGIN_PX = 8
 _FARTHEST_PX = 256

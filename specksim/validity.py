@@ -4,6 +4,7 @@ import math
 
 import numpy as np
 
+from specksim.blocks import block_range
 from specksim.compiled import kernel
 from specksim.setups import Setup
 
@@ -40,13 +41,6 @@ def valid_mask(setup: Setup, dx: np.ndarray, dy: np.ndarray, margin_px: int) -> 
     return valid_pixels(setup, ranges, margin_px)
 
 
-def block_range(cells: np.ndarray, n: int, scale: float, low: np.ndarray, high: np.ndarray) -> None:
-    """Write the smallest and largest value in each block of n × n cells, times `scale`."""
-    _block_range(np.ascontiguousarray(cells), n, low, high)
-    low *= np.float32(scale)
-    high *= np.float32(scale)
-
-
 def valid_pixels(setup: Setup, ranges: np.ndarray, margin_px: int) -> np.ndarray:
     """`valid_mask` from the least and the largest displacement within each pixel, along columns and rows.
 
@@ -57,7 +51,10 @@ def valid_pixels(setup: Setup, ranges: np.ndarray, margin_px: int) -> np.ndarray
         Smallest and largest of either, detector pixels, over the frame and its margin.
     margin_px : int
     """
-    steep = np.logical_or.reduce([_steep(low, high, np.float32(STEEP_LABEL_PX)) for low, high in ranges])
+    least, most = (
+        _over_neighbours(extreme, ranges[:, k]) for k, extreme in enumerate((np.minimum, np.maximum))
+    )
+    steep = (most - least > STEEP_LABEL_PX).any(axis=0)
     valid = np.ones(steep.shape, np.uint8)
     if steep.any():
         _spread(steep, fringe_reach_px(setup), valid)
@@ -65,52 +62,15 @@ def valid_pixels(setup: Setup, ranges: np.ndarray, margin_px: int) -> np.ndarray
     return valid[frame, frame].copy()
 
 
-@kernel
-def _steep(low, high, limit):
-    """Where the values within a block and its eight neighbours vary by more than a limit."""
-    rows, columns = low.shape
-    steep = np.empty((rows, columns), np.bool_)
-    lowest, highest = np.empty(columns, np.float32), np.empty(columns, np.float32)
-    for i in range(rows):
-        lowest[:], highest[:] = low[i], high[i]
-        for k in range(max(i - 1, 0), min(i + 2, rows)):
-            _lower(lowest, low[k])
-            _raise(highest, high[k])
-        for j in range(columns):
-            a, b = max(j - 1, 0), min(j + 1, columns - 1)
-            top = max(highest[a], max(highest[j], highest[b]))
-            steep[i, j] = top - min(lowest[a], min(lowest[j], lowest[b])) > limit
-    return steep
-
-
-@kernel
-def _block_range(cells, n, low, high):
-    """Smallest and largest value in each block of n × n cells."""
-    rows, columns = low.shape
-    lowest, highest = np.empty(columns * n, np.float32), np.empty(columns * n, np.float32)
-    for i in range(rows):
-        lowest[:] = highest[:] = cells[i * n, : columns * n]
-        for k in range(i * n + 1, i * n + n):
-            _lower(lowest, cells[k])
-            _raise(highest, cells[k])
-        low[i], high[i] = lowest[::n], highest[::n]
-        for b in range(1, n):
-            _lower(low[i], lowest[b::n])
-            _raise(high[i], highest[b::n])
-
-
-@kernel
-def _lower(row, other):
-    """The smaller of two rows, in place of the first; written so that it is compiled to vectors."""
-    for j in range(row.shape[0]):
-        row[j] = other[j] if other[j] < row[j] else row[j]
-
-
-@kernel
-def _raise(row, other):
-    """The larger of two rows, in place of the first."""
-    for j in range(row.shape[0]):
-        row[j] = other[j] if other[j] > row[j] else row[j]
+def _over_neighbours(extreme: np.ufunc, values: np.ndarray) -> np.ndarray:
+    """`np.minimum` or `np.maximum` of each value and its eight neighbours along the last two axes."""
+    for axis in (-2, -1):
+        out = values.copy()
+        along, source = np.moveaxis(out, axis, 0), np.moveaxis(values, axis, 0)
+        extreme(along[1:], source[:-1], out=along[1:])
+        extreme(along[:-1], source[1:], out=along[:-1])
+        values = out
+    return values
 
 
 @kernel

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from scipy import ndimage
 
-from specksim import Setup, detector, phantoms, seeds, tracing, validity
+from specksim import Setup, detector, phantoms, seeds, tracing
 from specksim.forward import simulate, simulate_pair
 from specksim.materials import refractive_index
 from specksim.optics import refraction
@@ -272,16 +272,6 @@ def test_valid_is_zero_around_the_rim_of_a_sphere_on_both_sides(small_setup, sma
     assert (pair.valid[from_rim > 5.5] == 1).all()
     assert (pair.valid[from_rim < -8] == 1).all()
     assert pair.valid.mean() > 0.6
-
-
-def test_python_block_range_agrees_with_the_compiled_one(rng):
-    cells = rng.random((6, 9)).astype(np.float32)
-    blocks = cells.reshape(2, 3, 3, 3)
-    for kernel in (validity._block_range, validity._block_range.py_func):
-        low, high = np.empty((2, 2, 3), np.float32)
-        kernel(cells, 3, low, high)
-        assert np.array_equal(low, blocks.min((1, 3)))
-        assert np.array_equal(high, blocks.max((1, 3)))
 
 
 def truth(setup, scene):

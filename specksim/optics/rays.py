@@ -10,9 +10,10 @@ SPLINE_VARIANCE = 0.25
 SPLINE_AT_REST = np.array([0.125, 0.75, 0.125])
 """Weights of the spline for a ray that arrives in the middle of a cell."""
 
-_STRIP = 62  # rays that are deposited at a time
-_LONG = _STRIP + 2  # cells that they reach
-_PADDED = _LONG + 4
+_LONG = 1048  # rays that are aimed at a time
+_LISTS = 7  # of what they bring, see `_aim`
+_MANY = 32  # rays that are compared at a time
+_SHORT = 4  # rays that are not worth a filter
 
 
 def deposit(intensity: np.ndarray, dx: np.ndarray, dy: np.ndarray) -> np.ndarray:
@@ -69,161 +70,107 @@ def deposit_rows(
 def _deposit(intensity, dx, dy, arrived, first_row=0):
     """Deposit row by row; False if a displacement is not finite.
 
-    Neighbours mostly arrive in neighbouring cells. Over a strip of such rays the deposit is a short filter
-    of a fixed length, which compiles to vector instructions as depositing ray by ray does not.
+    Neighbours mostly move by the same whole cells. Over a run of such rays the deposit is a short filter,
+    which compiles to vector instructions as depositing ray by ray does not.
     """
     rows, columns = arrived.shape
-    work = np.zeros(8 * _PADDED, np.float32)
-    right, down = np.empty(columns, np.float32), np.empty(columns, np.float32)
+    aimed = np.empty(_LISTS * _LONG, np.float32)
+    right, down, steps = aimed[4 * _LONG :], aimed[5 * _LONG :], aimed[6 * _LONG :]
     for band_row in range(intensity.shape[0]):
-        i, light, u, v = first_row + band_row, intensity[band_row], dx[band_row], dy[band_row]
-        if not (_whole_cells(u, right) and _whole_cells(v, down)):
-            return False
-        first = min(1, columns)
-        _add_each(light, u, v, i, 0, first, arrived)
-        while first + _LONG <= columns:
-            strip, stop = slice(first, first + _LONG), first + _STRIP
-            (left, wide), (top, high) = _range(right[first:stop]), _range(down[first:stop])
-            column, row = first + int(left) - 1, i + int(top) - 1
-            inside = 0 <= row < rows - 3 and 0 <= column < columns - _LONG
-            if inside and wide + high == 0:
-                _weigh_alike(light[strip], u[strip], v[strip], left, top, work)
-                for k in range(3):
-                    _add_three(work, k, arrived[row + k][column : column + _LONG])
-            elif inside and wide <= 1 and high <= 1:
-                _weigh(light[strip], u[strip], v[strip], left, top, work)
-                for k in range(4):
-                    _add_four(work, k, arrived[row + k][column : column + _LONG + 1])
-            else:
-                _add_each(light, u, v, i, first, stop, arrived)
-            first = stop
-        _add_each(light, u, v, i, first, columns, arrived)
+        for start in range(0, columns, _LONG):
+            end = min(start + _LONG, columns)
+            part = slice(start, end)
+            if not _aim(intensity[band_row][part], dx[band_row][part], dy[band_row][part], aimed):
+                return False
+            first, length = 0, end - start
+            while first < length:
+                stop = first + 1
+                while stop + _MANY <= length and _total(steps[stop : stop + _MANY]) == 0:
+                    stop += _MANY
+                while stop < length and steps[stop] == 0:
+                    stop += 1
+                row, column = first_row + band_row + int(down[first]), start + int(right[first])
+                a, b = max(first, 1 - column), min(stop, columns - 1 - column)
+                if b - a < _SHORT or not 0 < row < rows - 1:
+                    a = b = stop
+                else:
+                    above, level, below = arrived[row - 1], arrived[row], arrived[row + 1]
+                    cells = slice(column + a - 1, column + b + 1)
+                    _add_run(aimed[a:], above[cells], level[cells], below[cells])
+                _add_each(aimed, first, a, row, column, arrived)
+                _add_each(aimed, b, stop, row, column, arrived)
+                first = stop
     return True
 
 
 @kernel
-def _whole_cells(shift, cells):
-    """Nearest whole number of each shift; False if one is not finite, or beyond all grids."""
-    strange = 0
-    for j in range(shift.shape[0]):
-        cells[j] = np.floor(shift[j] + np.float32(0.5))
-        strange += 0 if abs(shift[j]) < 1e9 else 1
-    return strange == 0
+def _total(values):
+    total = np.float32(0.0)
+    for j in range(values.shape[0]):
+        total += values[j]
+    return total
 
 
 @kernel
-def _range(cells):
-    """Smallest whole number of a strip, and the largest less the smallest."""
-    least, apart = cells[0], np.float32(0.0)
-    for j in range(_STRIP):  # without a branch, as mostly all are alike
-        apart += abs(cells[j] - cells[0])
-    if apart == 0:
-        return least, apart
-    most = least
-    for j in range(_STRIP):
-        least, most = min(least, cells[j]), max(most, cells[j])
-    return least, most - least
-
-
-@kernel
-def _core(t):
-    """Share of a ray's light on the cell whose middle it misses by t, at most half a cell."""
-    return np.float32(0.75) - t * t
-
-
-@kernel
-def _flank(t):
-    """Share on the next cell in the direction of t."""
-    return np.float32(0.5) * (np.float32(0.5) + t) * (np.float32(0.5) + t)
-
-
-@kernel
-def _weigh_alike(light, dx, dy, left, top, work):
-    """Weights of a strip of rays that all move by the same whole cells.
-
-    Three lists of the rays' light times the spline's weights along columns, then, from the fifth, three of
-    its weights along rows, with three zeros ahead of each.
+def _aim(light, dx, dy, aimed):
+    """What some rays bring to each of three columns, how far down they miss the middle of the cell that they
+    arrive in, and the whole cells they move by, right and down: a list each; False if one is not finite.
     """
-    for j in range(_LONG):
-        u, v = dx[j] - left, dy[j] - top
-        work[j + 3] = light[j] * _flank(-u)
-        work[j + 3 + _PADDED] = light[j] * _core(u)
-        work[j + 3 + 2 * _PADDED] = light[j] * _flank(u)
-        work[j + 3 + 4 * _PADDED] = _flank(-v)
-        work[j + 3 + 5 * _PADDED] = _core(v)
-        work[j + 3 + 6 * _PADDED] = _flank(v)
-    _end_strip(work)
+    half, most, one, none = np.float32(0.5), np.float32(1e9), np.float32(1.0), np.float32(0.0)
+    strange = none  # a float, as all else here: so the loop is compiled to vector instructions
+    for j in range(light.shape[0]):
+        right, down = np.floor(dx[j] + half), np.floor(dy[j] + half)
+        before, on, behind = _weights(dx[j] - right)
+        aimed[j] = light[j] * before
+        aimed[j + _LONG] = light[j] * on
+        aimed[j + 2 * _LONG] = light[j] * behind
+        aimed[j + 3 * _LONG] = dy[j] - down
+        aimed[j + 4 * _LONG] = right
+        aimed[j + 5 * _LONG] = down
+        strange += none if abs(right) + abs(down) < most else one
+    for j in range(1, light.shape[0]):
+        right, down = aimed[j + 4 * _LONG], aimed[j + 5 * _LONG]
+        aimed[j + 6 * _LONG] = abs(right - aimed[j - 1 + 4 * _LONG]) + abs(down - aimed[j - 1 + 5 * _LONG])
+    return strange == none
 
 
 @kernel
-def _weigh(light, dx, dy, left, top, work):
-    """The same for rays that move by `left` or a cell more, and by `top` or a cell more: four lists each."""
-    half, one, none = np.float32(0.5), np.float32(1.0), np.float32(0.0)
-    for j in range(_LONG):
-        u, v = dx[j] - left, dy[j] - top
-        s, t = u - one, v - one
-        work[j + 3] = light[j] * (_flank(-u) if u < half else none)
-        work[j + 3 + _PADDED] = light[j] * (_core(u) if u < half else _flank(-s))
-        work[j + 3 + 2 * _PADDED] = light[j] * (_flank(u) if u < half else _core(s))
-        work[j + 3 + 3 * _PADDED] = light[j] * (none if u < half else _flank(s))
-        work[j + 3 + 4 * _PADDED] = _flank(-v) if v < half else none
-        work[j + 3 + 5 * _PADDED] = _core(v) if v < half else _flank(-t)
-        work[j + 3 + 6 * _PADDED] = _flank(v) if v < half else _core(t)
-        work[j + 3 + 7 * _PADDED] = none if v < half else _flank(t)
-    _end_strip(work)
+def _weights(t):
+    """Shares of a ray's light on the cell before the one whose middle it misses by t, on it, and behind it."""
+    square, half = t * t, np.float32(0.5)
+    flank = np.float32(0.125) + half * square
+    return flank - half * t, np.float32(0.75) - square, flank + half * t
 
 
 @kernel
-def _end_strip(work):
-    """No light behind the last ray of a strip."""
-    for k in range(4):
-        work[k * _PADDED + 3 + _STRIP] = 0.0
-        work[k * _PADDED + 4 + _STRIP] = 0.0
+def _add_run(aimed, above, level, below):
+    """Add the first n >= 2 rays aimed, which move by the same whole cells, to n + 2 cells of three rows."""
+    n = level.shape[0] - 2
+    for j in range(n - 2):
+        a, b, c = aimed[j + 2 * _LONG], aimed[j + 1 + _LONG], aimed[j + 2]
+        a0, a1, a2 = _weights(aimed[j + 3 * _LONG])
+        b0, b1, b2 = _weights(aimed[j + 1 + 3 * _LONG])
+        c0, c1, c2 = _weights(aimed[j + 2 + 3 * _LONG])
+        above[j + 2] += a * a0 + b * b0 + c * c0
+        level[j + 2] += a * a1 + b * b1 + c * c1
+        below[j + 2] += a * a2 + b * b2 + c * c2
+    for j, first, stop in ((0, 0, 2), (1, 0, 1), (n - 2, 2, 3), (n - 1, 1, 3)):  # what is left at the ends
+        y0, y1, y2 = _weights(aimed[j + 3 * _LONG])
+        for m in range(first, stop):
+            share = aimed[j + m * _LONG]
+            above[j + m] += share * y0
+            level[j + m] += share * y1
+            below[j + m] += share * y2
 
 
 @kernel
-def _add_three(work, k, out):
-    """Add a strip of rays that all move by the same whole cells to one of the three rows they reach."""
-    y = work[(4 + k) * _PADDED :]
-    for j in range(_LONG):
-        out[j] += (
-            work[j + 3] * y[j + 3]
-            + work[j + 2 + _PADDED] * y[j + 2]
-            + work[j + 1 + 2 * _PADDED] * y[j + 1]
-        )  # fmt: skip
-
-
-@kernel
-def _add_four(work, k, out):
-    """Add a strip of rays whose whole cells differ by one at most to one of the four rows they reach."""
-    y = work[(4 + k) * _PADDED :]
-    for j in range(_LONG + 1):
-        out[j] += (
-            work[j + 3] * y[j + 3]
-            + work[j + 2 + _PADDED] * y[j + 2]
-            + work[j + 1 + 2 * _PADDED] * y[j + 1]
-            + work[j + 3 * _PADDED] * y[j]
-        )  # fmt: skip
-
-
-@kernel
-def _add_each(light, dx, dy, i, first, stop, arrived):
-    """Add the rays first … stop − 1 of row i one by one, as far as they arrive on the grid."""
-    half, middle = np.float32(0.5), np.float32(0.75)
+def _add_each(aimed, first, stop, row, column, arrived):
+    """Add rays aimed one by one, as far as they arrive on the grid: ray j in this row and `column` + j."""
     rows, columns = arrived.shape
     for j in range(first, stop):
-        u, v = dx[j], dy[j]
-        column, row = int(np.floor(u + half)), int(np.floor(v + half))
-        u -= np.float32(column)
-        v -= np.float32(row)
-        column += j
-        row += i
-        if row < -1 or row > rows or column < -1 or column > columns:
-            continue
-        x0, x1, x2 = half * (half - u) ** 2, middle - u * u, half * (half + u) ** 2
-        y0, y1, y2 = half * (half - v) ** 2, middle - v * v, half * (half + v) ** 2
-        inside = 0 < row < rows - 1 and 0 < column < columns - 1
-        for k, y in ((-1, y0), (0, y1), (1, y2)):
-            for m, x in ((-1, x0), (0, x1), (1, x2)):
-                if inside or (0 <= row + k < rows and 0 <= column + m < columns):
-                    arrived[row + k, column + m] += light[j] * y * x
+        y = _weights(aimed[j + 3 * _LONG])
+        for k in range(3):
+            for m in range(3):
+                i, l = row + k - 1, column + j + m - 1
+                if 0 <= i < rows and 0 <= l < columns:
+                    arrived[i, l] += aimed[j + m * _LONG] * y[k]

@@ -10,6 +10,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from specksim.compiled import kernel
+from specksim.elementary import exponential
 
 
 def displacement(
@@ -83,28 +84,33 @@ def refract(
     dx, dy, transmission : (H, W) float32
     """
     shape = (thickness_m[0].shape[0] - 1, thickness_m[0].shape[1] - 1)
-    dx, dy, exponent = (np.empty(shape, np.float32) for _ in range(3))
-    for number, (thickness, (delta, beta)) in enumerate(zip(thickness_m, constants, strict=True)):
+    dx, dy, transmission = (np.empty(shape, np.float32) for _ in range(3))
+    for number, (thickness, (delta, beta)) in enumerate(zip(thickness_m, constants, strict=True), 1):
         bend, loss = -0.5 * distance_m * delta / pitch_m**2, -0.5 * wavenumber_per_m * beta
-        _refract(_corners(thickness), bend, loss, number > 0, dx, dy, exponent)
-    return dx, dy, np.exp(exponent, out=exponent)
+        first, last = number == 1, number == len(thickness_m)
+        _refract(_corners(thickness), bend, loss, first, last, dx, dy, transmission)
+    return dx, dy, transmission
 
 
 @kernel
-def _refract(thickness, bend, loss, more, dx, dy, exponent):
-    """Displacement and exponent of the attenuation, added to what is there if there is `more` than that."""
-    bend, loss = np.float32(bend), np.float32(loss)
-    if not more:
-        dx[:], dy[:], exponent[:] = 0.0, 0.0, 0.0
+def _refract(thickness, bend, loss, first, last, dx, dy, through):
+    """Displacement and attenuation of a material and those before; until the last, `through` is its exponent."""
+    bend, loss, none = np.float32(bend), np.float32(loss), np.float32(0.0)
+    exponent = np.empty(dx.shape[1], np.float32)
     for i in range(dx.shape[0]):
-        above, below = thickness[i], thickness[i + 1]
-        u, v, e = dx[i], dy[i], exponent[i]
+        above, below, u, v, t = thickness[i], thickness[i + 1], dx[i], dy[i], through[i]
         for j in range(u.shape[0]):
             falling, rising = below[j + 1] - above[j], above[j + 1] - below[j]
-            u[j] += bend * (falling + rising)
-            v[j] += bend * (falling - rising)
+            u[j] = bend * (falling + rising) + (none if first else u[j])
+            v[j] = bend * (falling - rising) + (none if first else v[j])
         for j in range(u.shape[0]):
-            e[j] += loss * ((above[j] + above[j + 1]) + (below[j] + below[j + 1]))
+            total = (above[j] + above[j + 1]) + (below[j] + below[j + 1])
+            exponent[j] = loss * total + (none if first else t[j])
+        if last:
+            exponential(exponent, t)
+        else:
+            for j in range(t.shape[0]):
+                t[j] = exponent[j]
 
 
 def phase_shift(refraction_path_m: np.ndarray, wavenumber_per_m: float) -> np.ndarray:

@@ -4,8 +4,7 @@ import numpy as np
 import scipy.fft
 
 from specksim.compiled import kernel
-
-_ROWS = 64  # worked on at a time, so that the temporaries stay in the cache
+from specksim.elementary import exponential, sine_cosine
 
 
 def transmitted_wave(
@@ -31,17 +30,44 @@ def transmitted_wave(
     ValueError
         If `thickness_m` is not 2-D.
     """
-    thickness = np.ascontiguousarray(thickness_m, dtype=np.float32)
+    thickness = np.asarray(thickness_m)
     if thickness.ndim != 2:
         raise ValueError(f"thickness_m must be 2-D, got shape {thickness.shape}")
-    wave = np.empty(thickness.shape, np.complex64)
-    for first in range(0, len(thickness), _ROWS):
-        rows = slice(first, first + _ROWS)
-        phase = thickness[rows] * np.float32(-wavenumber_per_m * delta)
-        amplitude = np.exp(thickness[rows] * np.float32(-wavenumber_per_m * beta))
-        np.multiply(amplitude, np.cos(phase), out=wave.real[rows])
-        np.multiply(amplitude, np.sin(phase), out=wave.imag[rows])
+    wave = np.ones(thickness.shape, np.complex64)
+    pass_through(wave, thickness, delta, beta, wavenumber_per_m)
     return wave
+
+
+def pass_through(
+    wave: np.ndarray, thickness_m: np.ndarray, delta: float, beta: float, wavenumber_per_m: float
+) -> None:
+    """Multiply a wave, (H, W) complex64, by that behind a thin object, see `transmitted_wave`, in place."""
+    thickness = np.ascontiguousarray(thickness_m, np.float32)
+    _pass_through(wave.view(np.float32), thickness, -wavenumber_per_m * delta, -wavenumber_per_m * beta)
+
+
+@kernel
+def _pass_through(wave, thickness, turn, loss):
+    """Multiply a wave, real and imaginary parts in turn along a row, by exp(T (loss + i turn))."""
+    turn, loss, columns = np.float32(turn), np.float32(loss), thickness.shape[1]
+    # arrays of their own: of views of one the compiler cannot tell that they do not overlap
+    angle, sine, cosine = (
+        np.empty(columns, np.float32),
+        np.empty(columns, np.float32),
+        np.empty(columns, np.float32),
+    )
+    fading, amplitude = np.empty(columns, np.float32), np.empty(columns, np.float32)
+    for i in range(thickness.shape[0]):
+        path, u = thickness[i], wave[i]
+        for j in range(columns):
+            angle[j] = turn * path[j]
+            fading[j] = loss * path[j]
+        sine_cosine(angle, sine, cosine)
+        exponential(fading, amplitude)
+        for j in range(columns):
+            real, imaginary = u[2 * j], u[2 * j + 1]
+            u[2 * j] = amplitude[j] * (real * cosine[j] - imaginary * sine[j])
+            u[2 * j + 1] = amplitude[j] * (real * sine[j] + imaginary * cosine[j])
 
 
 def fresnel_propagate(

@@ -1,5 +1,7 @@
 """Deposit of rays: what is conserved, where light goes, how bright it gets."""
 
+import math
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -154,40 +156,62 @@ def test_arguments_are_left_alone_and_any_layout_will_do(rng):
     assert np.array_equal(arrived, deposit(light.astype(np.float32, order="C"), dx, dy))
 
 
-@pytest.mark.parametrize("steepness", [0.0, 0.01, 0.04, 0.3], ids=["one", "two", "more", "all"])
-def test_strips_of_rays_arrive_as_rays_one_by_one(rng, steepness):
-    # rays of a strip that move by the same whole cells, by one more or less, or by more
-    rows, columns = 23, 3 * rays._STRIP + 7
+@pytest.mark.parametrize("steepness", [0.0, 0.01, 0.04, 0.3], ids=["one run", "long", "short", "single rays"])
+def test_runs_of_rays_arrive_as_rays_one_by_one(rng, steepness):
+    rows, columns = 23, rays._LONG + 71
     light = rng.random((rows, columns)).astype(np.float32)
     y, x = np.mgrid[:rows, :columns]
     dx = (0.2 + 3 * steepness * np.sin(0.05 * x + 0.3 * y) / 0.05).astype(np.float32)
     dy = (-1.3 + steepness * np.cos(0.04 * x - 0.2 * y) / 0.04).astype(np.float32)
-    one_by_one = np.zeros_like(light)
-    for i in range(rows):
-        rays._add_each(light[i], dx[i], dy[i], i, 0, columns, one_by_one)
+    expected = one_by_one(light, dx, dy)
     for kernel in (rays._deposit, rays._deposit.py_func):
         arrived = np.zeros_like(light)
         assert kernel(light, dx, dy, arrived)
-        assert np.allclose(arrived, one_by_one, atol=1e-5)
+        assert np.allclose(arrived, expected, atol=1e-5)
 
 
-def test_python_kernels_of_strips_agree_with_the_compiled_ones(rng):
-    light, dx, dy = rng.random((3, rays._LONG)).astype(np.float32)
-    work, rows = np.zeros((2, 8 * rays._PADDED), np.float32), np.zeros((2, 2, rays._LONG + 1), np.float32)
-    for k, python in enumerate((False, True)):
-        names = ("_weigh_alike", "_weigh", "_add_three", "_add_four", "_range", "_whole_cells")
-        kernels = [getattr(rays, name) for name in names]
-        alike, weigh, three, four, span, whole = (f.py_func if python else f for f in kernels)
-        alike(light, 0.5 * dx, 0.5 * dy, np.float32(0), np.float32(0), work[k])
-        three(work[k], 1, rows[k, 0, :-1])
-        weigh(light, dx + 0.2, dy, np.float32(0), np.float32(0), work[k])
-        four(work[k], 2, rows[k, 1])
-        assert span(np.arange(rays._LONG, dtype=np.float32) - 3) == (-3, rays._STRIP - 1)
-        cells = np.empty_like(dx)
-        assert whole(3 * dx, cells)
-        assert np.array_equal(cells, np.floor(3 * dx + np.float32(0.5)))
-        assert not whole(np.float32([1.0, np.nan]), cells)
-    assert rows.min() >= 0
-    assert rows.max() > 0.5
-    assert np.allclose(*rows, atol=1e-6)
-    assert np.allclose(*work, atol=1e-6)
+def one_by_one(light, dx, dy):
+    """Deposit by the definition: each ray's light times the spline at the middle of each cell."""
+    rows, columns = light.shape
+    arrived = np.zeros((rows, columns))
+    for i, j in np.ndindex(rows, columns):
+        y, x = i + float(dy[i, j]), j + float(dx[i, j])
+        for k in range(math.floor(y + 0.5) - 1, math.floor(y + 0.5) + 2):
+            for m in range(math.floor(x + 0.5) - 1, math.floor(x + 0.5) + 2):
+                if 0 <= k < rows and 0 <= m < columns:
+                    arrived[k, m] += light[i, j] * spline(k - y) * spline(m - x)
+    return arrived
+
+
+def spline(t):
+    return 0.75 - t * t if abs(t) <= 0.5 else 0.5 * max(1.5 - abs(t), 0.0) ** 2
+
+
+@pytest.mark.parametrize("length", [4, 5, 31, 32, 33, 64, 70])
+def test_runs_of_any_length_between_others(rng, length):
+    columns = 2 * length + 9
+    light = rng.random((5, columns)).astype(np.float32)
+    dx = rng.uniform(-0.49, 0.49, light.shape).astype(np.float32)
+    dy = rng.uniform(-0.49, 0.49, light.shape).astype(np.float32)
+    dx[:, 3 : 3 + length] += 2
+    dy[:, length:] -= 1
+    assert np.allclose(deposit(light, dx, dy), one_by_one(light, dx, dy), atol=1e-5)
+
+
+def test_python_kernels_of_runs_agree_with_the_compiled_ones(rng):
+    light, dx, dy = rng.random((3, 40)).astype(np.float32)
+    aimed = np.zeros((2, rays._LISTS * rays._LONG), np.float32)
+    grid = np.zeros((2, 3, 42), np.float32)
+    for k in range(2):
+        aim, run, each, total = (
+            f.py_func if k else f for f in (rays._aim, rays._add_run, rays._add_each, rays._total)
+        )
+        assert aim(light, 3 * dx, dy, aimed[k])
+        run(aimed[k], *grid[k])
+        each(aimed[k], 0, 40, 1, 1, grid[k])
+        assert total(light) == pytest.approx(light.sum(), rel=1e-6)
+        assert not aim(np.ones(2, np.float32), np.float32([1.0, np.nan]), np.zeros(2, np.float32), aimed[k])
+        assert not aim(np.ones(2, np.float32), np.float32([1.0, 2e9]), np.zeros(2, np.float32), aimed[k])
+    assert grid.max() > 0.5
+    assert np.allclose(*grid, atol=1e-6)
+    assert np.allclose(*aimed, atol=1e-6)
