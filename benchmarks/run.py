@@ -87,13 +87,14 @@ def pairs(setup: Setup, field: SpeckleField, folder: Path) -> Iterator[Row]:
     """Pairs by rays and by waves, and the field."""
     with writer.complete_file(folder / "pairs.h5") as file:
         writer.create_layout(file.hdf5, Request.create(setup), PAIRS, "none")
+        images = writer.image_sets(file.hdf5)
 
         def rays() -> None:
             for index in range(PAIRS):
-                writer.write_images(file.hdf5, index, draw(setup, field, index))
+                writer.write_images(images, index, draw(setup, field, index))
 
         times = in_turns({"F": round_trip(1024), "rays": rays})
-        rows = [writer.write_images(file.hdf5, k, draw(setup, field, k)) for k in range(PAIRS)]
+        rows = [writer.write_images(images, k, draw(setup, field, k)) for k in range(PAIRS)]
         writer.write_parameters(file.hdf5, rows)
         writer.seal(file.hdf5)
     fields = in_turns(
@@ -182,7 +183,8 @@ def storage(setup: Setup, folder: Path) -> Iterator[Row]:
         start = time.perf_counter()
         with writer.complete_file(folder / "many.h5") as file:
             writer.create_layout(file.hdf5, request, count, "none")
-            rows = [writer.write_images(file.hdf5, k, stored[k % PAIRS]) for k in range(count)]
+            images = writer.image_sets(file.hdf5)
+            rows = [writer.write_images(images, k, stored[k % PAIRS]) for k in range(count)]
             writer.write_parameters(file.hdf5, rows)
             writer.seal(file.hdf5)
         ours = min(ours, time.perf_counter() - start)

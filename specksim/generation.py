@@ -14,16 +14,17 @@ from specksim.dataset.reader import open_dataset
 from specksim.dataset.writer import Rows
 from specksim.forward import draw_pair
 from specksim.locks import lock
-from specksim.measured import MeasuredReference, measured_field
 from specksim.memory import keep_freed_memory
 from specksim.plan import Plan, Shard, finished_shards, make_plan, require_memory, require_room
 from specksim.request import Request
 from specksim.sandpaper import SpeckleField, require_sampling, simulate_field
 from specksim.setups import Setup
-from specksim.workers import Tick, run_tasks
+from specksim.workers import Recruits, Tick, run_tasks
 
 if TYPE_CHECKING:
     from distributed import Client
+
+    from specksim.measured import MeasuredReference
 
 _MUST_AGREE = ("specksim", "numpy", "scipy", "numba", "xraylib")
 """Packages of which another version may give other pairs."""
@@ -116,7 +117,7 @@ def make_request(
     dark: str | os.PathLike[str] | None = None,
     flat: str | os.PathLike[str] | None = None,
     **options: Any,
-) -> tuple[Request, MeasuredReference | None]:
+) -> "tuple[Request, MeasuredReference | None]":
     """Check a request, that of a measured reference included; `options` are those of `Request.create`.
 
     Raises
@@ -130,6 +131,8 @@ def make_request(
         if not (dark is None and flat is None):
             raise ValueError("dark and flat go with a reference, got none")
         return Request.create(setup, **options), None
+    from specksim.measured import MeasuredReference  # and all that reads images: few runs need it
+
     measured = MeasuredReference.create(reference, dark, flat)
     setup, sha256 = measured.admit(setup)
     return Request.create(setup, reference=sha256, **options), measured
@@ -146,6 +149,7 @@ def run_plan(
     announce: Callable[[Sequence[Shard]], None] = lambda shards: None,
     progress: Callable[[int], None] = lambda pairs: None,
     track: Track = iter,
+    recruits: Recruits | None = None,
 ) -> int:
     """Carry out a plan; see `generate`.
 
@@ -162,6 +166,8 @@ def run_plan(
         Given the number of pairs since its last call; less than zero when a shard is begun again.
     track : callable
         Passes the shards on to be merged, one by one.
+    recruits : list, optional
+        Workers that have started already, see `workers.recruit`.
 
     Returns
     -------
@@ -192,7 +198,7 @@ def run_plan(
         require_room(plan, pairs + (plan.n if todo and share is None and len(plan.shards) > 1 else 0))
         announce(todo)
         progress(sum(rows.count for rows in stock.values()))
-        _simulate(plan, todo, workers, client, progress)
+        _simulate(plan, todo, workers, client, progress, recruits)
         if share is None:
             _merge(plan, track, with_target=not overwrite)
     return pairs
@@ -244,10 +250,10 @@ def write_shard(plan: Plan, shard: Shard, tick: Tick) -> None:
     with writer.complete_file(plan.shard_path(shard.number), plan.new_part_path(shard.number)) as file:
         writer.create_layout(file.hdf5, request, shard.pairs, plan.compression, planned=plan.n)
         field = _field_of(plan, shard)
-        parameters = []
+        images, parameters = writer.image_sets(file.hdf5), []
         for row, index in enumerate(range(shard.first, shard.stop)):
             pair = draw_pair(setup, field, **request.pair(index))
-            parameters.append(writer.write_images(file.hdf5, row, pair))
+            parameters.append(writer.write_images(images, row, pair))
             file.raise_failure()
             tick()
         writer.write_parameters(file.hdf5, parameters)
@@ -257,6 +263,8 @@ def write_shard(plan: Plan, shard: Shard, tick: Tick) -> None:
 def _field_of(plan: Plan, shard: Shard) -> SpeckleField:
     request = plan.request
     if plan.reference is not None:
+        from specksim.measured import measured_field
+
         return measured_field(plan.reference, request.reference, request.setup.numerics.oversampling)
     rng = seeds.field_rng(request.seed, request.split, shard.number)
     return simulate_field(request.setup, rng, waves=request.propagation == "waves")
@@ -339,10 +347,11 @@ def _simulate(
     workers: int,
     client: "Client | None",
     progress: Callable[[int], None],
+    recruits: Recruits | None,
 ) -> None:
     """Simulate shards here or on a cluster."""
     if client is None:
-        run_tasks(write_shard, [(plan, shard) for shard in shards], workers, progress)
+        run_tasks(write_shard, [(plan, shard) for shard in shards], workers, progress, recruits=recruits)
         return
     there = dataclasses.replace(plan, target=plan.target.absolute())
     run_tasks_on(client, write_shard, [(there, shard) for shard in shards], progress)

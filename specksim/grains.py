@@ -14,7 +14,8 @@ from specksim.convex import add_convex, chords, rotation_matrices, upper_and_low
 from specksim.setups import Setup
 
 _FACES = (12, 16)
-_REFINEMENTS = 4  # of a grain's extent, each 48 times finer: 1e-6 of its size
+_REFINEMENTS = 2  # of a grain's extent, each 48 times finer: 2e-3 of its size, under 1e-3 of its area
+_BAND = 256  # rows of the map on which grains are drawn at a time, so that it stays in the cache
 _OUTLINE_ROWS = 48  # chords that measure the area of a grain's outline: 0.1 % of the area
 
 
@@ -142,8 +143,9 @@ def _extent(planes, outside, low, high):
 
 def project_grains(grains: Grains, shape: tuple[int, int]) -> np.ndarray:
     """Thickness of all sheets along the beam, (rows, columns) float32, m, periodic on both axes."""
-    thickness = np.zeros(shape, np.float32)
-    _project(thickness, grains.planes, grains.centre_m, grains.size_m[0] / shape[0])
+    thickness, pitch_m = np.zeros(shape, np.float32), grains.size_m[0] / shape[0]
+    order = np.lexsort((grains.centre_m[:, 1], grains.centre_m[:, 0] // (_BAND * pitch_m)))
+    _project(thickness, grains.planes[order], grains.centre_m[order], pitch_m)
     return thickness
 
 

@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import Any
 
 import h5py
-import hdf5plugin  # noqa: F401  registers the filters of compressed detector files
 import numpy as np
 import tifffile
 from scipy import ndimage
@@ -225,6 +224,8 @@ def _tiff_reader(
 
 
 def _open_hdf5(name: str, file: str, inner: str, stack: contextlib.ExitStack) -> _Opened:
+    import hdf5plugin  # noqa: F401  registers the filters of compressed detector files; takes its time
+
     try:
         opened = stack.enter_context(h5py.File(file, "r"))
     except OSError as error:

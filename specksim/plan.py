@@ -9,15 +9,18 @@ import uuid
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import scipy.fft
 
 from specksim.dataset import schema, writer
 from specksim.diffraction import pair_bytes, wave_grid
-from specksim.measured import MeasuredReference
 from specksim.request import Request
 from specksim.sandpaper import field_bytes, field_shape
+
+if TYPE_CHECKING:
+    from specksim.measured import MeasuredReference
 
 _FIELD_COST, _PAIR_COST, _WAVES_COST = 4.2, 1.2, 2.3
 """Time of a wave sample of a field, of a ray of a pair and of a wave sample of one, in FFT round trips a
@@ -64,7 +67,7 @@ class Plan:
     n: int
     target: Path
     compression: str
-    reference: MeasuredReference | None = None
+    reference: "MeasuredReference | None" = None
 
     @property
     def shards(self) -> tuple[Shard, ...]:
@@ -114,7 +117,7 @@ def make_plan(
     n: int,
     target: str | os.PathLike[str],
     compression: str = "none",
-    reference: MeasuredReference | None = None,
+    reference: "MeasuredReference | None" = None,
 ) -> Plan:
     """Plan a file of `n` pairs.
 

@@ -9,7 +9,6 @@ from dataclasses import dataclass, replace
 from functools import lru_cache
 
 import numpy as np
-from scipy import ndimage
 from scipy.fft import next_fast_len
 
 from specksim.compiled import kernel
@@ -24,7 +23,7 @@ _FIELD_SAMPLES = 4096
 _TRIAL_SAMPLES = 2048
 _SAMPLE_BYTES = 12  # thickness and wave
 _GRAIN_BYTES = 4000  # planes, and what drawing them takes
-_TURNED = 16  # columns that are transposed at a time
+_TURNED = 8  # columns that are transposed at a time
 _FIELD_GRAINS = 10  # so that coverage and size of the grains mean something
 
 
@@ -243,6 +242,8 @@ def blur_penumbra(setup: Setup, intensity: np.ndarray) -> None:
     """
     excess_px = math.sqrt(max(setup.diffuser_blur_px**2 - setup.source_blur_px**2, 0.0))
     if excess_px > 0:
+        from scipy import ndimage  # which few setups need
+
         sigma = excess_px * setup.numerics.oversampling
         ndimage.gaussian_filter(intensity, sigma, mode="wrap", output=intensity)
 

@@ -98,16 +98,22 @@ def _farthest_px(setup: Setup, thickness_m: Mapping[str, np.ndarray]) -> float:
 def _steepest(thickness):
     """Largest difference of neighbours along either axis."""
     rows, columns = thickness.shape
-    most = np.zeros(columns, np.float32)  # by column: so the compiler works on several at a time
+    most = np.float32(0.0)
+    down, right = np.zeros(columns, np.float32), np.zeros(columns, np.float32)
+    other_down, other_right = np.zeros(columns, np.float32), np.zeros(columns, np.float32)
     for i in range(rows):
         row, below = thickness[i], thickness[min(i + 1, rows - 1)]
+        # by column and into another row each time: so the compiler works on several at a time
         for j in range(columns):
             step = abs(below[j] - row[j])
-            most[j] = step if step > most[j] else most[j]
+            other_down[j] = step if step > down[j] else down[j]
         for j in range(columns - 1):
             step = abs(row[j + 1] - row[j])
-            most[j] = step if step > most[j] else most[j]
-    return most.max()
+            other_right[j] = step if step > right[j] else right[j]
+        down, other_down, right, other_right = other_down, down, other_right, right
+    for j in range(columns):
+        most = max(most, max(down[j], right[j]))
+    return most
 
 
 def refract(

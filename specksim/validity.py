@@ -54,7 +54,7 @@ def valid_pixels(setup: Setup, ranges: np.ndarray, margin_px: int) -> np.ndarray
     least, most = (
         _over_neighbours(extreme, ranges[:, k]) for k, extreme in enumerate((np.minimum, np.maximum))
     )
-    steep = (most - least > STEEP_LABEL_PX).any(axis=0)
+    steep = np.logical_or(*(most - least > STEEP_LABEL_PX))
     valid = np.ones(steep.shape, np.uint8)
     if steep.any():
         _spread(steep, fringe_reach_px(setup), valid)

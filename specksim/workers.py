@@ -5,6 +5,7 @@ task alone is done again.
 """
 
 import contextlib
+import importlib
 import multiprocessing
 import os
 import pickle
@@ -35,6 +36,7 @@ def run_tasks(
     workers: int,
     progress: Callable[[int], None],
     done: Callable[[int], None] = lambda number: None,
+    recruits: "Recruits | None" = None,
 ) -> None:
     """Run `function(*task, tick)` for every task, in this process or in several.
 
@@ -50,6 +52,8 @@ def run_tasks(
         Given the number of ticks since its last call; less than zero when a worker died in mid-task.
     done : callable
         Given the number of each task that is done.
+    recruits : list, optional
+        Of `recruit`: workers that have started already.
 
     Raises
     ------
@@ -67,7 +71,8 @@ def run_tasks(
     try:
         while waiting or staff:
             while waiting and len(staff) < workers:
-                staff.append(_hire(function, tasks, waiting.popleft()))
+                staff.append(recruits.pop() if recruits else _hire())
+                staff[-1].give(waiting.popleft(), function, tasks)
             for worker in _with_news(staff):
                 message = worker.receive()
                 if message == _TICK:
@@ -76,7 +81,7 @@ def run_tasks(
                 elif message == _DONE:
                     done(worker.task)
                     if waiting:
-                        worker.give(waiting.popleft(), tasks)
+                        worker.give(waiting.popleft(), function, tasks)
                     else:
                         staff.remove(worker)
                         worker.dismiss()
@@ -93,6 +98,22 @@ def run_tasks(
             worker.send(None)
         for worker in staff:
             worker.dismiss()
+
+
+@contextlib.contextmanager
+def recruit(count: int, module: str) -> Iterator["Recruits"]:
+    """Start workers that import a module while this process still prepares their tasks, for `run_tasks`.
+
+    Those that nobody has taken at the end are sent home.
+    """
+    recruits = [_hire(module) for _ in range(count)]
+    try:
+        yield recruits
+    finally:
+        for worker in recruits:
+            worker.process.terminate()
+        for worker in recruits:
+            worker.process.join()
 
 
 def _report_death(worker: "_Worker", deaths: int) -> None:
@@ -114,10 +135,10 @@ class _Worker:
     task: int = -1
     ticks: int = 0
 
-    def give(self, task: int, tasks: Sequence[tuple[Any, ...]]) -> None:
+    def give(self, task: int, function: Callable[..., None], tasks: Sequence[tuple[Any, ...]]) -> None:
         """Hand over the next task."""
         self.task, self.ticks = task, 0
-        self.send(tasks[task])
+        self.send((function, tasks[task]))
 
     def send(self, message: Any) -> None:
         """Send a task, or None, which asks the worker to end."""
@@ -142,18 +163,19 @@ class _Worker:
         return f"signal {-code}" if code < 0 else f"exit status {code}"
 
 
-def _hire(function: Callable[..., None], tasks: Sequence[tuple[Any, ...]], task: int) -> _Worker:
-    """Start a worker with a task."""
+Recruits = list[_Worker]
+
+
+def _hire(module: str | None = None) -> _Worker:
+    """Start a worker, which imports a module at once."""
     context = multiprocessing.get_context("spawn")
     ours, theirs = context.Pipe()
-    process = context.Process(target=_work, args=(function, theirs), daemon=True)
+    process = context.Process(target=_work, args=(theirs, module), daemon=True)
     resource_tracker.ensure_running()  # its start, within that of a process, would let SIGINT through
     with _one_thread_each(), _interrupts_held():  # workers inherit it: they leave interrupts to this process
         process.start()
         theirs.close()
-    worker = _Worker(process, ours)
-    worker.give(task, tasks)
-    return worker
+    return _Worker(process, ours)
 
 
 def _with_news(staff: Sequence[_Worker]) -> list[_Worker]:
@@ -192,14 +214,16 @@ def _one_thread_each() -> Iterator[None]:
 _busy = _terminated = False  # for the signal's handler, which nothing can be given to
 
 
-def _work(function: Callable[..., None], pipe: connection.Connection) -> None:
+def _work(pipe: connection.Connection, module: str | None) -> None:
     """Do what comes through the pipe, until it is None, the parent is gone, or SIGTERM came."""
     signal.signal(signal.SIGTERM, _terminate)
     end_with_parent()
+    if module is not None:
+        importlib.import_module(module)
     with contextlib.suppress(EOFError, OSError):  # the parent is gone
         while not _terminated and (task := pipe.recv()) is not None:
             try:
-                _run_task(function, task, pipe)
+                _run_task(*task, pipe)
             except Stopped:
                 break
             except Exception as error:

@@ -141,6 +141,22 @@ def test_counts_have_the_law_of_poisson(rng, mean):
     assert counts.mean() == pytest.approx(mean, abs=4 * math.sqrt(mean / counts.size))
 
 
+def test_python_kernels_draw_the_same_counts_as_the_compiled_ones(monkeypatch):
+    means = np.repeat([0.0, 0.5, 9.0, 12.0, 50.0, 900.0], 100).reshape(20, 30)
+    compiled = detector.poisson_counts(means, np.random.default_rng(4))
+    for name in ("_propose", "_settle", "_hat", "_accepts", "_probability", "_count_few"):
+        monkeypatch.setattr(detector, name, getattr(detector, name).py_func)
+    assert np.array_equal(detector.poisson_counts(means, np.random.default_rng(4)), compiled)
+    assert (compiled[means == 0] == 0).all()
+
+
+@pytest.mark.parametrize("count", [0.0, 3.0, 9.0, 10.0, 57.0, 2000.0, 3e5])
+@pytest.mark.parametrize("mean", [10.0, 60.0, 2000.0, 3e5])
+def test_the_probability_of_a_count_is_that_of_poisson(count, mean):
+    law = stats.poisson(mean).pmf(count)
+    assert detector._probability(count, mean) == pytest.approx(law, rel=1e-8, abs=1e-300)
+
+
 @pytest.mark.parametrize("bad", [-1e-9, np.nan, np.inf])
 def test_an_expected_image_that_is_none_is_refused(rng, bad):
     with pytest.raises(ValueError, match="must be finite and >= 0"):

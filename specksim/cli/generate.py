@@ -11,11 +11,13 @@ import click
 
 from specksim.cli.options import cores, load_setup, setup_options, writing_options
 from specksim.cli.terminal import note, progress
+from specksim.workers import Recruits, recruit
 
 if TYPE_CHECKING:
     from specksim.generation import Plan, Shard
 
 _ANNOUNCED_SECONDS = 2.0
+_PAIRS_EACH = 75  # for which a process is started before it is known what to do
 
 
 class Photons(click.ParamType):
@@ -157,10 +159,6 @@ def generate(
     specksim generate --material mixed --geometry sphere --setup my.toml -o mine.h5
     """
     start = time.perf_counter()  # the imports below are part of what the user waits for
-    from specksim.generation import make_request
-    from specksim.phantoms import TRAINING
-    from specksim.plan import make_plan
-
     for one, other, both in (
         ("--resume", "--overwrite", resume and overwrite),
         ("--scheduler", "--workers", scheduler and workers),
@@ -171,24 +169,31 @@ def generate(
     if (dark or flat) and not reference:
         raise click.UsageError("--dark and --flat go with --reference")
     material = _with_density(material, density)
-    setup = load_setup(setup_source, assignments)
-    if photons is not None:
-        setup = setup.with_values(detector__photons_per_pixel=photons)
-    request, measured = make_request(
-        setup,
-        reference,
-        dark,
-        flat,
-        material=material,
-        geometries=geometries or TRAINING,
-        split=split,
-        seed=seed,
-        steps=steps,
-        propagation=propagation,
-        drift=drift,
-    )
-    plan = make_plan(request, n, out or f"{_file_name(material)}.h5", compression, measured)
-    simulated = run(plan, workers or cores(), resume, overwrite, scheduler, share)
+    count = workers or cores()
+    early = min(count, n // _PAIRS_EACH)
+    with recruit(early if early > 1 and not scheduler else 0, "specksim.generation") as recruits:
+        from specksim.generation import make_request
+        from specksim.phantoms import TRAINING
+        from specksim.plan import make_plan
+
+        setup = load_setup(setup_source, assignments)
+        if photons is not None:
+            setup = setup.with_values(detector__photons_per_pixel=photons)
+        request, measured = make_request(
+            setup,
+            reference,
+            dark,
+            flat,
+            material=material,
+            geometries=geometries or TRAINING,
+            split=split,
+            seed=seed,
+            steps=steps,
+            propagation=propagation,
+            drift=drift,
+        )
+        plan = make_plan(request, n, out or f"{_file_name(material)}.h5", compression, measured)
+        simulated = run(plan, count, resume, overwrite, scheduler, share, recruits)
     _report(plan, share, simulated, time.perf_counter() - start)
 
 
@@ -225,6 +230,7 @@ def run(
     overwrite: bool,
     scheduler: str | None = None,
     share: tuple[int, int] | None = None,
+    recruits: Recruits | None = None,
 ) -> int:
     """Carry the plan out with a bar on stderr; the number of pairs simulated."""
     from specksim.cluster import connect
@@ -261,6 +267,7 @@ def run(
                 announce=announce,
                 progress=bar.update,
                 track=partial(progress, desc="merging", unit="shard", leave=False),
+                recruits=recruits,
             )
     except KeyboardInterrupt:
         kept = len(plan.finished())

@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any, Self, overload
 
 import h5py
-import hdf5plugin  # noqa: F401  registers the filter without which bitshuffle cannot be read
 import numpy as np
 
 from specksim import notebook
@@ -98,6 +97,8 @@ class SpeckleDataset:
                     f"got {stored.dtype} of shape {stored.shape}"
                 )
             self._stored[field.name] = stored
+        if stored.id.get_create_plist().get_nfilters() and stored.compression != "gzip":
+            import hdf5plugin  # noqa: F401  without which bitshuffle cannot be read; takes its time
         numbers: dict[str, Any] = {"index": np.int64, "step_offset": np.float64}
         numbers |= {schema.checksum_name(name): np.uint32 for name in schema.checksummed(self.request.setup)}
         for name in {*_PARAMETERS, *numbers}:

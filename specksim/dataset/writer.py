@@ -10,14 +10,14 @@ import io
 import json
 import os
 import platform
-from collections.abc import Iterable, Iterator, Sequence
+import threading
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 import h5py
-import hdf5plugin
 import numpy as np
 
 from specksim import materials
@@ -25,6 +25,7 @@ from specksim.dataset import schema
 from specksim.forward import SpecklePair
 from specksim.request import Request
 
+_TO_DISK_SECONDS = 0.25
 _VERSIONS = ("specksim", "numpy", "scipy", "numba", "xraylib", "h5py")
 
 
@@ -51,6 +52,14 @@ class _GuardedFile(io.FileIO):
             self.failure = self.failure or error
             return size or 0
 
+    def keep_on_disk(self, ended: threading.Event) -> None:
+        """Bring to the disk what has been written, again and again, so that little is left for the end."""
+        while not ended.wait(_TO_DISK_SECONDS):
+            try:
+                os.fdatasync(self.fileno())
+            except OSError as error:  # which the system reports once
+                self.failure = self.failure or error
+
 
 class NewFile:
     """An HDF5 file that is being written under a name of its own. Made by `complete_file`."""
@@ -58,6 +67,9 @@ class NewFile:
     def __init__(self, part: Path) -> None:
         self._guard = _GuardedFile(part, "x+b")
         self.hdf5 = h5py.File(self._guard, "w")
+        self._ended = threading.Event()
+        self._to_disk = threading.Thread(target=self._guard.keep_on_disk, args=(self._ended,), daemon=True)
+        self._to_disk.start()
 
     def raise_failure(self) -> None:
         """Raise the first OSError that writing met, if any."""
@@ -68,14 +80,20 @@ class NewFile:
     def finish(self) -> None:
         """Close the file, all of it on the disk."""
         self.hdf5.close()
-        self.raise_failure()
+        self._end_thread()
         os.fsync(self._guard.fileno())
+        self.raise_failure()
         self._guard.close()
 
     def abandon(self) -> None:
         """Close the file, whatever is in it."""
         self.hdf5.close()
+        self._end_thread()
         self._guard.close()
+
+    def _end_thread(self) -> None:
+        self._ended.set()
+        self._to_disk.join()
 
 
 @contextlib.contextmanager
@@ -175,7 +193,12 @@ def _write_setup(group: h5py.Group, request: Request) -> None:
     group["energy_kev"].attrs["units"] = "keV"
 
 
-def write_images(file: h5py.File, row: int, pair: SpecklePair) -> dict[str, Any]:
+def image_sets(file: h5py.File) -> dict[str, h5py.Dataset]:
+    """Data sets of the fields, by name, for `write_images`: to open them takes as long as to write a row."""
+    return dict(file[schema.DATA].items())
+
+
+def write_images(images: Mapping[str, h5py.Dataset], row: int, pair: SpecklePair) -> dict[str, Any]:
     """Write the fields of one pair; return its row for `write_parameters`, with all checksums."""
     columns: dict[str, Any] = {
         "geometry": pair.scene["geometry"],
@@ -185,7 +208,7 @@ def write_images(file: h5py.File, row: int, pair: SpecklePair) -> dict[str, Any]
         "step_offset": pair.step_offset_px,
     }
     checksums = {schema.PARAMETER_CHECKSUM: schema.parameter_checksum(columns)}
-    for name, stored in file[schema.DATA].items():
+    for name, stored in images.items():
         values = getattr(pair, name)
         _write_row(stored, row, values)
         checksums[name] = schema.checksum(values)
@@ -259,5 +282,7 @@ def _filters(compression: str) -> dict[str, Any]:
     if compression == "gzip":
         return {"compression": "gzip", "compression_opts": 4, "shuffle": True}
     if compression == "bitshuffle":
+        import hdf5plugin  # takes its time
+
         return dict(hdf5plugin.Bitshuffle(cname="lz4"))
     return {}

@@ -136,7 +136,7 @@ def _aim(light, dx, dy, aimed):
 
 @kernel
 def _weights(t):
-    """Shares of a ray's light on the cell before the one whose middle it misses by t, on it, and behind it."""
+    """Shares of light on the cell before the one whose middle a ray misses by t, on it, and behind it."""
     square, half = t * t, np.float32(0.5)
     flank = np.float32(0.125) + half * square
     return flank - half * t, np.float32(0.75) - square, flank + half * t
@@ -171,6 +171,6 @@ def _add_each(aimed, first, stop, row, column, arrived):
         y = _weights(aimed[j + 3 * _LONG])
         for k in range(3):
             for m in range(3):
-                i, l = row + k - 1, column + j + m - 1
-                if 0 <= i < rows and 0 <= l < columns:
-                    arrived[i, l] += aimed[j + m * _LONG] * y[k]
+                down, right = row + k - 1, column + j + m - 1
+                if 0 <= down < rows and 0 <= right < columns:
+                    arrived[down, right] += aimed[j + m * _LONG] * y[k]

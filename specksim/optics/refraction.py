@@ -94,7 +94,7 @@ def refract(
 
 @kernel
 def _refract(thickness, bend, loss, first, last, dx, dy, through):
-    """Displacement and attenuation of a material and those before; until the last, `through` is its exponent."""
+    """Displacement and attenuation by a material and those before; `through` is an exponent till the last."""
     bend, loss, none = np.float32(bend), np.float32(loss), np.float32(0.0)
     exponent = np.empty(dx.shape[1], np.float32)
     for i in range(dx.shape[0]):

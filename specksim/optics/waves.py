@@ -123,9 +123,19 @@ def propagate_in_place(
         _transfer(n, pixel_size_m, distance_m, wavelength_m).astype(wave.dtype) for n in wave.shape
     )
     wave = scipy.fft.fft2(wave, overwrite_x=True)
-    wave *= rows[:, None]
-    wave *= columns
+    _filter(wave, rows, columns)
     return scipy.fft.ifft2(wave, overwrite_x=True)
+
+
+@kernel
+def _filter(wave, rows, columns):
+    """wave *= rows ⊗ columns, in one pass."""
+    for i in range(wave.shape[0]):
+        a, b, u = rows[i].real, rows[i].imag, wave[i]
+        for j in range(u.shape[0]):
+            x = a * columns[j].real - b * columns[j].imag
+            y = a * columns[j].imag + b * columns[j].real
+            u[j] = complex(u[j].real * x - u[j].imag * y, u[j].real * y + u[j].imag * x)
 
 
 def _transfer(n: int, pixel_size_m: float, distance_m: float, wavelength_m: float) -> np.ndarray:

@@ -161,6 +161,20 @@ def test_transmitted_wave_of_a_line_is_refused():
         transmitted_wave(np.zeros(4), 1e-7, 1e-10, K)
 
 
+def test_python_kernels_agree_with_the_compiled_ones(rng):
+    waves_of = rng.standard_normal((2, 6, 12)) + 1j * rng.standard_normal((2, 6, 12))
+    wave = np.repeat(waves_of[:1], 2, axis=0).astype(np.complex64)
+    thickness = rng.random((6, 12)).astype(np.float32)
+    rows, columns = np.exp(1j * np.arange(6)).astype(np.complex64), waves_of[1, 0].astype(np.complex64)
+    expected = wave[0] * np.exp((-0.5 + 8j) * thickness) * rows[:, None] * columns
+    for k, (through, times) in enumerate(
+        ((waves._pass_through, waves._filter), (waves._pass_through.py_func, waves._filter.py_func))
+    ):
+        through(wave[k].view(np.float32), thickness, 8.0, -0.5)
+        times(wave[k], rows, columns)
+        assert np.allclose(wave[k], expected, atol=1e-5)
+
+
 @pytest.mark.parametrize("factor", [1, 2, 3])
 def test_binned_intensity_is_the_mean_over_blocks(rng, factor):
     wave = (rng.standard_normal((6, 12)) + 1j * rng.standard_normal((6, 12))).astype(np.complex64)
