@@ -132,11 +132,12 @@ def _weighted_columns(image, weights, first, stride, out):
     comb = np.empty((stride, length), np.float32)  # every stride-th value, so that neighbours are neighbours
     for i in range(rows):
         for a in range(stride):
-            part = image[i, first + a :: stride]
-            n = min(length, part.shape[0])
-            comb[a, :n] = part[:n]
+            part, tooth = image[i, first + a :: stride], comb[a]
+            for j in range(min(length, part.shape[0])):
+                tooth[j] = part[j]
         row = out[i]
-        row[:] = 0.0
+        for j in range(columns):
+            row[j] = 0.0
         for k in range(weights.shape[0]):
             weight, part = weights[k], comb[k % stride, k // stride :]
             for j in range(columns):
@@ -149,7 +150,8 @@ def _weighted_rows(image, weights, first, stride, out):
     n, columns = weights.shape[0], out.shape[1]
     for i in range(out.shape[0]):
         row = out[i]
-        row[:] = 0.0
+        for j in range(columns):
+            row[j] = 0.0
         for k in range(0, n - n % 4, 4):
             source = first + i * stride + k
             w0, w1, w2, w3 = weights[k], weights[k + 1], weights[k + 2], weights[k + 3]

@@ -7,6 +7,8 @@ from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from specksim import phantoms, seeds
 from specksim.cluster import run_tasks_on
 from specksim.dataset import writer
@@ -240,6 +242,15 @@ def merge_shards(target: Path, track: Track = iter) -> tuple[Plan, int]:
         plan = Plan(request, planned, target, compression)
         require_room(plan, planned)
         return plan, _merge(plan, track, with_target=True)
+
+
+def practise() -> None:
+    """Simulate small pairs, which compiles the code of pairs, or loads it, while others prepare the work."""
+    keep_freed_memory()
+    setup = Setup().with_values(detector__rows=32, detector__columns=32)
+    field = SpeckleField(np.ones((256, 256), np.float32), 1.0)
+    for geometry in phantoms.TRAINING:
+        draw_pair(setup, field, material="nylon", geometry=geometry, seed=0, split="training", index=0)
 
 
 def write_shard(plan: Plan, shard: Shard, tick: Tick) -> None:

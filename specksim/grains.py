@@ -145,11 +145,11 @@ def project_grains(grains: Grains, shape: tuple[int, int]) -> np.ndarray:
     """Thickness of all sheets along the beam, (rows, columns) float32, m, periodic on both axes."""
     thickness, pitch_m = np.zeros(shape, np.float32), grains.size_m[0] / shape[0]
     order = np.lexsort((grains.centre_m[:, 1], grains.centre_m[:, 0] // (_BAND * pitch_m)))
-    _project(thickness, grains.planes[order], grains.centre_m[order], pitch_m)
+    _project(thickness, grains.planes[order], grains.centre_m[order], pitch_m, 1.0, True)
     return thickness
 
 
 @kernel
-def _project(thickness, planes, centres, pitch):
+def _project(thickness, planes, centres, pitch, weight, periodic):
     for k in range(planes.shape[0]):
-        add_convex(thickness, planes[k], centres[k, 0], centres[k, 1], 0.0, 0.0, pitch, 1.0, True)
+        add_convex(thickness, planes[k], centres[k, 0], centres[k, 1], 0.0, 0.0, pitch, weight, periodic)

@@ -101,12 +101,12 @@ def run_tasks(
 
 
 @contextlib.contextmanager
-def recruit(count: int, module: str) -> Iterator["Recruits"]:
+def recruit(count: int, module: str, practice: str) -> Iterator["Recruits"]:
     """Start workers that import a module while this process still prepares their tasks, for `run_tasks`.
 
-    Those that nobody has taken at the end are sent home.
+    One of them calls the module's function `practice` too. Those that nobody has taken are sent home.
     """
-    recruits = [_hire(module) for _ in range(count)]
+    recruits = [_hire(module, "" if number else practice) for number in range(count)]
     try:
         yield recruits
     finally:
@@ -166,11 +166,11 @@ class _Worker:
 Recruits = list[_Worker]
 
 
-def _hire(module: str | None = None) -> _Worker:
-    """Start a worker, which imports a module at once."""
+def _hire(module: str = "", practice: str = "") -> _Worker:
+    """Start a worker, which imports a module and calls a function of it at once."""
     context = multiprocessing.get_context("spawn")
     ours, theirs = context.Pipe()
-    process = context.Process(target=_work, args=(theirs, module), daemon=True)
+    process = context.Process(target=_work, args=(theirs, module, practice), daemon=True)
     resource_tracker.ensure_running()  # its start, within that of a process, would let SIGINT through
     with _one_thread_each(), _interrupts_held():  # workers inherit it: they leave interrupts to this process
         process.start()
@@ -214,26 +214,30 @@ def _one_thread_each() -> Iterator[None]:
 _busy = _terminated = False  # for the signal's handler, which nothing can be given to
 
 
-def _work(pipe: connection.Connection, module: str | None) -> None:
+def _work(pipe: connection.Connection, module: str, practice: str) -> None:
     """Do what comes through the pipe, until it is None, the parent is gone, or SIGTERM came."""
     signal.signal(signal.SIGTERM, _terminate)
     end_with_parent()
-    if module is not None:
-        importlib.import_module(module)
+    if module:
+        imported = importlib.import_module(module)
+        if practice:
+            getattr(imported, practice)()
     with contextlib.suppress(EOFError, OSError):  # the parent is gone
         while not _terminated and (task := pipe.recv()) is not None:
             try:
-                _run_task(*task, pipe)
+                _run_task(task, pipe)
             except Stopped:
                 break
             except Exception as error:
                 pipe.send(_sendable(error))
                 break
             pipe.send(_DONE)
-    sys.exit(int(_terminated))
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(int(_terminated))  # all is on the disk, and to take the interpreter down properly takes its time
 
 
-def _run_task(function: Callable[..., None], task: tuple[Any, ...], pipe: connection.Connection) -> None:
+def _run_task(task: tuple[Callable[..., None], tuple[Any, ...]], pipe: connection.Connection) -> None:
     global _busy
 
     def tick() -> None:
@@ -243,7 +247,8 @@ def _run_task(function: Callable[..., None], task: tuple[Any, ...], pipe: connec
 
     _busy = True
     try:
-        function(*task, tick)
+        function, arguments = task
+        function(*arguments, tick)
     finally:
         _busy = False
 

@@ -171,7 +171,8 @@ def generate(
     material = _with_density(material, density)
     count = workers or cores()
     early = min(count, n // _PAIRS_EACH)
-    with recruit(early if early > 1 and not scheduler else 0, "specksim.generation") as recruits:
+    early = 0 if early < 2 or scheduler else early
+    with recruit(early, "specksim.generation", "practise") as recruits:
         from specksim.generation import make_request
         from specksim.phantoms import TRAINING
         from specksim.plan import make_plan
