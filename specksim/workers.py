@@ -168,12 +168,13 @@ Recruits = list[_Worker]
 
 def _hire(module: str = "", practice: str = "") -> _Worker:
     """Start a worker, which imports a module and calls a function of it at once."""
-    context = multiprocessing.get_context("spawn")
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload(["specksim.generation"])  # imported once for all of them
     ours, theirs = context.Pipe()
     process = context.Process(target=_work, args=(theirs, module, practice), daemon=True)
     resource_tracker.ensure_running()  # its start, within that of a process, would let SIGINT through
     with _one_thread_each(), _interrupts_held():  # workers inherit it: they leave interrupts to this process
-        process.start()
+        process.start()  # the first starts the server that forks them, which outlives both signals, too
         theirs.close()
     return _Worker(process, ours)
 
@@ -186,8 +187,8 @@ def _with_news(staff: Sequence[_Worker]) -> list[_Worker]:
 
 @contextlib.contextmanager
 def _interrupts_held() -> Iterator[None]:
-    """Keep SIGINT back; one that came meanwhile is delivered at the end."""
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    """Keep SIGINT and SIGTERM back; what came meanwhile is delivered at the end."""
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT, signal.SIGTERM})
     try:
         yield
     finally:
@@ -217,6 +218,7 @@ _busy = _terminated = False  # for the signal's handler, which nothing can be gi
 def _work(pipe: connection.Connection, module: str, practice: str) -> None:
     """Do what comes through the pipe, until it is None, the parent is gone, or SIGTERM came."""
     signal.signal(signal.SIGTERM, _terminate)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGTERM})
     end_with_parent()
     if module:
         imported = importlib.import_module(module)

@@ -6,7 +6,6 @@ import signal
 import subprocess
 import sys
 import time
-from pathlib import Path
 from subprocess import PIPE
 from types import SimpleNamespace
 
@@ -20,7 +19,17 @@ from specksim.dataset.checks import find_problems
 from specksim.generation import run_plan
 from specksim.plan import estimate_seconds, make_plan
 from specksim.request import Request
-from tests.runs import FIELDS, SETUP, content_hash, interrupt_after, interrupted, names, plan, same_pair
+from tests.runs import (
+    FIELDS,
+    SETUP,
+    content_hash,
+    interrupt_after,
+    interrupted,
+    names,
+    plan,
+    same_pair,
+    workers_of,
+)
 
 # ---- the same pairs, whatever the run ---------------------------------------------------------------
 
@@ -434,9 +443,7 @@ def test_a_killed_worker_is_replaced(tmp_path):
     run = subprocess.Popen([sys.executable, "-m", "specksim", *command], stdout=PIPE, stderr=PIPE, text=True)
     while run.poll() is None and not list(tmp_path.glob("*.part")):
         time.sleep(0.01)
-    children = Path(f"/proc/{run.pid}/task/{run.pid}/children").read_text().split()
-    workers = [int(pid) for pid in children if "spawn_main" in Path(f"/proc/{pid}/cmdline").read_text()]
-    os.kill(workers[0], signal.SIGKILL)
+    os.kill(workers_of(run.pid)[0], signal.SIGKILL)
     err = run.communicate()[1]
     assert run.returncode == 0, err
     assert "a worker process died" in err

@@ -15,7 +15,7 @@ from specksim.dataset import open_dataset
 from specksim.generation import run_plan
 from specksim.plan import make_plan
 from specksim.request import Request
-from tests.runs import SETUP, content_hash, names, same_pair
+from tests.runs import SETUP, content_hash, names, same_pair, workers_of
 
 KILLS = 20
 PAIRS, SHARD = 480, 24
@@ -54,18 +54,6 @@ def start(path: Path, n: int) -> subprocess.Popen:
     )
 
 
-def workers_of(run: subprocess.Popen) -> list[int]:
-    found = []
-    for child in Path(f"/proc/{run.pid}/task/{run.pid}/children").read_text().split():
-        try:
-            command = Path(f"/proc/{child}/cmdline").read_text()
-        except OSError:  # it ended meanwhile
-            continue
-        if "spawn_main" in command:
-            found.append(int(child))
-    return found
-
-
 def kill_at_random(run: subprocess.Popen, chance: random.Random, folder: Path) -> bool:
     """Kill the run or one of its workers at some moment after it began to write; False if it was over."""
     while run.poll() is None and not list(folder.glob("*.part")):
@@ -73,7 +61,7 @@ def kill_at_random(run: subprocess.Popen, chance: random.Random, folder: Path) -
     time.sleep(chance.uniform(0.0, 1.5))
     if run.poll() is not None:
         return False
-    victims = workers_of(run) if chance.random() < 0.5 else [run.pid]
+    victims = workers_of(run.pid) if chance.random() < 0.5 else [run.pid]
     try:
         os.kill(chance.choice(victims or [run.pid]), signal.SIGKILL)
     except ProcessLookupError:

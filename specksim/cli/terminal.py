@@ -77,6 +77,8 @@ def _versions(program: str, packages: Iterable[str]) -> str:
     import platform
     from importlib.metadata import PackageNotFoundError, version
 
+    import h5py
+
     from specksim import __version__
 
     lines = [f"{program}, version {__version__}", f"Python {platform.python_version()}"]
@@ -85,24 +87,6 @@ def _versions(program: str, packages: Iterable[str]) -> str:
             lines.append(f"{package} {version(package)}")
         except PackageNotFoundError:
             lines.append(f"{package} is not installed")
-    hdf5 = _hdf5_version()
-    lines.append(f"HDF5 {hdf5}" if hdf5 else "HDF5: not that of h5py's wheel")
+    lines.append(f"HDF5 {h5py.version.hdf5_version}")
     lines.append(f"on {platform.platform()}")
     return "\n".join(lines)
-
-
-def _hdf5_version() -> str | None:
-    """Version of the HDF5 library in h5py's wheel, read off its file: h5py is not loaded."""
-    import re
-    from importlib.metadata import PackageNotFoundError, files
-
-    try:
-        shipped = files("h5py") or []
-    except PackageNotFoundError:
-        return None
-    for file in shipped:
-        if re.match(r"(lib)?hdf5[-.\d\w]*\.(so|dylib|dll)", file.name):
-            found = re.search(rb"HDF5 library version:? (\d+\.\d+\.\d+)", file.read_binary())
-            if found:
-                return found[1].decode()
-    return None
