@@ -14,57 +14,69 @@ def block_mean(cells: np.ndarray, n: int, scale: float, out: np.ndarray) -> None
     _block_mean(np.ascontiguousarray(cells), n, scale, out)
 
 
-def block_range(cells: np.ndarray, n: int, scale: float, low: np.ndarray, high: np.ndarray) -> None:
-    """Write the smallest and largest value in each block of n × n cells, times `scale`, which is > 0."""
-    cells = np.ascontiguousarray(cells)
-    for sign, out in ((-1.0, low), (1.0, high)):
-        _block_largest(cells, n, np.float32(sign), scale, out)
+def block_range(
+    cells: np.ndarray, n: int, scale: float, mean: np.ndarray, low: np.ndarray, high: np.ndarray
+) -> None:
+    """Write the mean, the smallest and the largest value in each block of n × n cells, times `scale` > 0."""
+    _block_range(np.ascontiguousarray(cells), n, scale, mean, low, high)
 
 
 @kernel
 def _block_mean(cells, n, scale, out):
-    factor = np.float32(scale / (n * n))
     one, other, fours = np.empty_like(cells[0]), np.empty_like(cells[0]), np.empty_like(cells[0])
     for i in range(out.shape[0]):
-        total = cells[i * n]
-        for k in range(1, n):
-            sums = one if k % 2 else other
-            _sum(total, cells[i * n + k], sums)
-            total = sums
-        width = n
-        if n % 4 == 0:
-            _sum_of_fours(total, fours)
-            total, width = fours, n // 4
-        row = out[i]
-        for j in range(row.shape[0]):
-            whole = total[j * width]
-            for m in range(j * width + 1, j * width + width):
-                whole += total[m]
-            row[j] = factor * whole
+        _mean(cells[i * n : i * n + n], np.float32(scale / (n * n)), one, other, fours, out[i])
 
 
 @kernel
-def _block_largest(cells, n, sign, scale, out):
-    """Largest value in each block times `scale`; the smallest if `sign` is −1 in place of 1."""
-    factor = np.float32(scale * sign)
+def _block_range(cells, n, scale, mean, low, high):
+    """All three of a row of blocks at a time, while it is in the cache."""
     one, other, fours = np.empty_like(cells[0]), np.empty_like(cells[0]), np.empty_like(cells[0])
-    for i in range(out.shape[0]):
-        most = one
-        _signed(cells[i * n], sign, most)
-        for k in range(1, n):
-            larger = other if k % 2 else one
-            _larger(most, cells[i * n + k], sign, larger)
-            most = larger
-        width = n
-        if n % 4 == 0:
-            _largest_of_fours(most, fours)
-            most, width = fours, n // 4
-        row = out[i]
-        for j in range(row.shape[0]):
-            top = most[j * width]
-            for m in range(j * width + 1, j * width + width):
-                top = most[m] if most[m] > top else top
-            row[j] = factor * top
+    up, down = np.float32(1.0), np.float32(-1.0)
+    for i in range(mean.shape[0]):
+        rows = cells[i * n : i * n + n]
+        _mean(rows, np.float32(scale / (n * n)), one, other, fours, mean[i])
+        _largest(rows, down, np.float32(-scale), one, other, fours, low[i])
+        _largest(rows, up, np.float32(scale), one, other, fours, high[i])
+
+
+@kernel
+def _mean(rows, factor, one, other, fours, out):
+    """Sum over each block of a row of blocks, times `factor`; `one`, `other` and `fours` are scratch rows."""
+    n, total = rows.shape[0], rows[0]
+    for k in range(1, n):
+        sums = one if k % 2 else other
+        _sum(total, rows[k], sums)
+        total = sums
+    width = n
+    if n % 4 == 0:
+        _sum_of_fours(total, fours)
+        total, width = fours, n // 4
+    for j in range(out.shape[0]):
+        whole = total[j * width]
+        for m in range(j * width + 1, j * width + width):
+            whole += total[m]
+        out[j] = factor * whole
+
+
+@kernel
+def _largest(rows, sign, factor, one, other, fours, out):
+    """Largest of `sign` times the values in each block of a row of blocks, times `factor`."""
+    n, most = rows.shape[0], one
+    _signed(rows[0], sign, most)
+    for k in range(1, n):
+        larger = other if k % 2 else one
+        _larger(most, rows[k], sign, larger)
+        most = larger
+    width = n
+    if n % 4 == 0:
+        _largest_of_fours(most, fours)
+        most, width = fours, n // 4
+    for j in range(out.shape[0]):
+        top = most[j * width]
+        for m in range(j * width + 1, j * width + width):
+            top = most[m] if most[m] > top else top
+        out[j] = factor * top
 
 
 @kernel

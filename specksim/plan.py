@@ -22,7 +22,7 @@ from specksim.sandpaper import field_bytes, field_shape
 if TYPE_CHECKING:
     from specksim.measured import MeasuredReference
 
-_FIELD_COST, _PAIR_COST, _WAVES_COST = 4.2, 1.2, 2.3
+_FIELD_COST, _PAIR_COST, _WAVES_COST = 3.5, 1.2, 2.0
 """Time of a wave sample of a field, of a ray of a pair and of a wave sample of one, in FFT round trips a
 sample."""
 _START_SECONDS, _PAIR_SECONDS = 1.5, 0.005

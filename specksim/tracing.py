@@ -207,8 +207,7 @@ class Truth:
         block_mean(phase, n, 1.0, self.phase[pixels])
         block_mean(line.transmission, n, 1.0, self.transmission[pixels])
         for d, mean, (low, high) in zip((line.dx, line.dy), (self.dx, self.dy), self.ranges, strict=True):
-            block_mean(d, n, 1.0 / n, mean[pixels])
-            block_range(d, n, 1.0 / n, low[pixels], high[pixels])
+            block_range(d, n, 1.0 / n, mean[pixels], low[pixels], high[pixels])
 
 
 @dataclass(frozen=True)

@@ -36,8 +36,9 @@ def valid_mask(setup: Setup, dx: np.ndarray, dy: np.ndarray, margin_px: int) -> 
     """
     n = setup.numerics.oversampling
     ranges = np.empty((2, 2, dx.shape[0] // n, dx.shape[1] // n), np.float32)
+    mean = np.empty_like(ranges[0, 0])
     for cells, (low, high) in zip((dx, dy), ranges, strict=True):
-        block_range(cells, n, 1.0 / n, low, high)
+        block_range(cells, n, 1.0 / n, mean, low, high)
     return valid_pixels(setup, ranges, margin_px)
 
 
