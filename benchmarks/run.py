@@ -27,6 +27,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # tests.plain_mode
 
 import numpy as np
 import scipy.fft
+from processes import run_python
 
 from specksim import Setup, detector, phantoms, seeds
 from specksim.dataset import open_dataset, writer
@@ -85,15 +86,14 @@ def draw(setup: Setup, field: SpeckleField, index: int, **options: str) -> Speck
 def pairs(setup: Setup, field: SpeckleField, folder: Path) -> Iterator[Row]:
     """Pairs by rays and by waves, and the field."""
     with writer.complete_file(folder / "pairs.h5") as file:
-        writer.create_layout(file.hdf5, Request.create(setup), PAIRS, "none")
-        images = writer.image_sets(file.hdf5)
+        fields = writer.create_layout(file.hdf5, Request.create(setup), PAIRS, "none")
 
         def rays() -> None:
             for index in range(PAIRS):
-                writer.write_images(images, index, draw(setup, field, index))
+                writer.write_images(fields, index, draw(setup, field, index))
 
         times = in_turns({"F": round_trip(1024), "rays": rays})
-        rows = [writer.write_images(images, k, draw(setup, field, k)) for k in range(PAIRS)]
+        rows = [writer.write_images(fields, k, draw(setup, field, k)) for k in range(PAIRS)]
         writer.write_parameters(file.hdf5, rows)
         writer.seal(file.hdf5)
     fields = in_turns(
@@ -146,41 +146,19 @@ def peers(setup: Setup, field: SpeckleField) -> Iterator[Row]:
         )
 
 
-def command(*words: str, **environment: str) -> tuple[float, float]:
-    """Seconds of a whole command, and the peak memory of its largest process, GB.
-
-    It is started by a small process: memory counts from its parent's on.
-    """
-    done = subprocess.run(
-        [sys.executable, "-c", _MEASURE, sys.executable, "-m", *words],
-        check=True,
-        capture_output=True,
-        env={**{k: v for k, v in os.environ.items() if not k.endswith("_NUM_THREADS")}, **environment},
-        text=True,
-    )
-    seconds, kilobytes = map(float, done.stdout.split())
-    return seconds, kilobytes / 1e6
-
-
-_MEASURE = """
-import resource, subprocess, sys, time
-start = time.perf_counter()
-subprocess.run(sys.argv[1:], check=True, capture_output=True)
-print(time.perf_counter() - start, resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss)
-"""
-
-
 def commands(folder: Path) -> Iterator[Row]:
     generate = ("specksim", "generate", "--material", "nylon", "--n", "150", "--overwrite", "-o")
     target = str(folder / "nylon.h5")
-    cold, _ = command(*generate, target, NUMBA_CACHE_DIR=str(folder / "cache"))
-    command("specksim", "generate", "--n", "4", "--overwrite", "-o", target)
-    warm, peak = min(command(*generate, target) for _ in range(2))
-    yield Row("generate --material nylon --n 150, warm", warm, "second", 1.0, 8.0)
+    cold = run_python(*generate, target, NUMBA_CACHE_DIR=str(folder / "cache")).wall
+    run_python("specksim", "generate", "--n", "4", "--overwrite", "-o", target)
+    warm = [run_python(*generate, target) for _ in range(2)]
+    yield Row("generate --material nylon --n 150, warm", min(run.wall for run in warm), "second", 1.0, 8.0)
     yield Row("… first run ever, compilation included", cold, "second", 1.0, 30.0)
+    peak = max(run.peak_gb for run in warm)
     yield Row("… peak memory of its largest process", peak, "GB", 1.0, 1.0, unit="GB")
     for name in ("specksim", "specksim_train"):
-        yield Row(f"{name} --help", min(command(name, "--help") for _ in range(5))[0], "second", 1.0, 0.3)
+        least = min(run_python(name, "--help").wall for _ in range(5))
+        yield Row(f"{name} --help", least, "second", 1.0, 0.3)
 
 
 def storage(setup: Setup, folder: Path) -> Iterator[Row]:
@@ -192,9 +170,8 @@ def storage(setup: Setup, folder: Path) -> Iterator[Row]:
     for _ in range(3):
         start = time.perf_counter()
         with writer.complete_file(folder / "many.h5") as file:
-            writer.create_layout(file.hdf5, request, count, "none")
-            images = writer.image_sets(file.hdf5)
-            rows = [writer.write_images(images, k, stored[k % PAIRS]) for k in range(count)]
+            fields = writer.create_layout(file.hdf5, request, count, "none")
+            rows = [writer.write_images(fields, k, stored[k % PAIRS]) for k in range(count)]
             writer.write_parameters(file.hdf5, rows)
             writer.seal(file.hdf5)
         ours = min(ours, time.perf_counter() - start)

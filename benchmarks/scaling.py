@@ -9,7 +9,6 @@ go to the system's folder for temporary ones: TMPDIR=/where/the/data/will/be cha
 import contextlib
 import io
 import os
-import resource
 import subprocess
 import sys
 import tempfile
@@ -17,6 +16,7 @@ import time
 from pathlib import Path
 
 import numpy as np
+from processes import run_python
 
 from specksim import Setup
 from specksim.dataset import open_dataset
@@ -37,13 +37,9 @@ def plan(path: Path, n: int, setup: Setup, reference: Path | None = None) -> Pla
 
 def command(folder: Path, n: int, *words: str) -> tuple[float, float]:
     """Wall and CPU seconds of a whole `specksim generate`, its workers included."""
-    before = resource.getrusage(resource.RUSAGE_CHILDREN)
-    start = time.perf_counter()
-    run = [sys.executable, "-m", "specksim", "generate", "--n", str(n), "-o", str(folder / "x.h5"), *words]
-    subprocess.run([*run, "--overwrite"], check=True, capture_output=True)
-    wall = time.perf_counter() - start
-    after = resource.getrusage(resource.RUSAGE_CHILDREN)
-    return wall, after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+    target = str(folder / "x.h5")
+    used = run_python("specksim", "generate", "--n", str(n), "-o", target, "--overwrite", *words)
+    return used.wall, used.cpu
 
 
 def workers(folder: Path) -> None:
@@ -121,38 +117,14 @@ def merge(folder: Path) -> None:
             a_plan.target.unlink()
 
 
-PEAK = """
-import resource, sys
-from specksim.cli import main
-try:
-    main(sys.argv[1:])
-finally:
-    for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN):
-        print(resource.getrusage(who).ru_maxrss // 1024)
-"""
-
-
 def memory(folder: Path) -> None:
-    """Peak memory of the command and of its largest worker as n grows."""
+    """Peak memory of the largest process of the command as n grows."""
     sets = ["--set", "detector.rows=64", "--set", "detector.columns=64", "--set", "diffuser.sheets=1"]
     for n in (100, 2000):
         for count in ("1", "2"):
-            words = [
-                "generate",
-                "--n",
-                str(n),
-                "--workers",
-                count,
-                "-o",
-                str(folder / "x.h5"),
-                "--overwrite",
-                *sets,
-            ]
-            done = subprocess.run(
-                [sys.executable, "-c", PEAK, *words], check=True, capture_output=True, text=True
-            )
-            own, largest = done.stdout.split()[-2:]
-            print(f"{n:>5} pairs of 64², {count} worker(s): command {own} MB, largest worker {largest} MB")
+            words = ["--workers", count, "-o", str(folder / "x.h5"), "--overwrite", *sets]
+            used = run_python("specksim", "generate", "--n", str(n), *words)
+            print(f"{n:>5} pairs of 64², {count} worker(s): largest process {1e3 * used.peak_gb:.0f} MB")
 
 
 SECTIONS = {"workers": workers, "dask": dask, "shards": shards, "merge": merge, "memory": memory}

@@ -56,9 +56,8 @@ def simulate(request: Request) -> list[SpecklePair]:
 
 def write(path: Path, request: Request, pairs: list[SpecklePair], compression: str) -> None:
     with writer.complete_file(path) as file:
-        writer.create_layout(file.hdf5, request, len(pairs), compression)
-        images = writer.image_sets(file.hdf5)
-        rows = [writer.write_images(images, row, pair) for row, pair in enumerate(pairs)]
+        fields = writer.create_layout(file.hdf5, request, len(pairs), compression)
+        rows = [writer.write_images(fields, row, pair) for row, pair in enumerate(pairs)]
         writer.write_parameters(file.hdf5, rows)
         writer.seal(file.hdf5)
 

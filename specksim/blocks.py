@@ -14,11 +14,11 @@ def block_mean(cells: np.ndarray, n: int, scale: float, out: np.ndarray) -> None
     _block_mean(np.ascontiguousarray(cells), n, scale, out)
 
 
-def block_range(
+def block_mean_and_range(
     cells: np.ndarray, n: int, scale: float, mean: np.ndarray, low: np.ndarray, high: np.ndarray
 ) -> None:
     """Write the mean, the smallest and the largest value in each block of n × n cells, times `scale` > 0."""
-    _block_range(np.ascontiguousarray(cells), n, scale, mean, low, high)
+    _block_mean_and_range(np.ascontiguousarray(cells), n, scale, mean, low, high)
 
 
 @kernel
@@ -29,15 +29,14 @@ def _block_mean(cells, n, scale, out):
 
 
 @kernel
-def _block_range(cells, n, scale, mean, low, high):
+def _block_mean_and_range(cells, n, scale, mean, low, high):
     """All three of a row of blocks at a time, while it is in the cache."""
     one, other, fours = np.empty_like(cells[0]), np.empty_like(cells[0]), np.empty_like(cells[0])
-    up, down = np.float32(1.0), np.float32(-1.0)
     for i in range(mean.shape[0]):
         rows = cells[i * n : i * n + n]
         _mean(rows, np.float32(scale / (n * n)), one, other, fours, mean[i])
-        _largest(rows, down, np.float32(-scale), one, other, fours, low[i])
-        _largest(rows, up, np.float32(scale), one, other, fours, high[i])
+        _largest(rows, np.float32(-1.0), np.float32(-scale), one, other, fours, low[i])
+        _largest(rows, np.float32(1.0), np.float32(scale), one, other, fours, high[i])
 
 
 @kernel
@@ -108,5 +107,5 @@ def _larger(row, other, sign, out):
 def _largest_of_fours(row, out):
     for j in range(row.shape[0] // 4):
         a, b, c, d = row[4 * j], row[4 * j + 1], row[4 * j + 2], row[4 * j + 3]
-        a, c = a if a > b else b, c if c > d else d
+        a, c = (a if a > b else b), (c if c > d else d)
         out[j] = a if a > c else c

@@ -242,7 +242,7 @@ def _propose(means, u, v, counts, settled):
     for i in range(means.shape[0]):
         a, b, edge = _hat(means[i], u[i])
         counts[i] = np.int64(np.floor((2.0 * a / edge + b) * u[i] + means[i] + 0.43))
-        settled[i] = (means[i] >= _MANY) & (edge >= 0.07) & (v[i] <= 0.9277 - 3.6224 / (b - 2.0))
+        settled[i] = (means[i] >= _MANY) & (edge >= 0.07) & (v[i] <= 0.9277 - 3.6224 / max(b - 2.0, 1.0))
 
 
 @kernel

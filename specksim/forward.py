@@ -156,6 +156,14 @@ def draw_pair(
     )
 
 
+def warm_up() -> None:
+    """Simulate small pairs, which compiles the code of pairs, or loads it."""
+    setup = Setup().with_values(detector__rows=32, detector__columns=32)
+    field = SpeckleField(np.ones((256, 256), np.float32), 1.0)
+    for geometry in phantoms.TRAINING:
+        draw_pair(setup, field, material="nylon", geometry=geometry, seed=0, split="training", index=0)
+
+
 def simulate_pair(
     setup: Setup,
     scene: dict[str, Any],

@@ -7,8 +7,6 @@ from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
 from specksim import phantoms, seeds
 from specksim.cluster import run_tasks_on
 from specksim.dataset import writer
@@ -21,7 +19,7 @@ from specksim.plan import Plan, Shard, finished_shards, make_plan, require_memor
 from specksim.request import Request
 from specksim.sandpaper import SpeckleField, require_sampling, simulate_field
 from specksim.setups import Setup
-from specksim.workers import Recruits, Tick, run_tasks
+from specksim.workers import EarlyWorkers, Tick, run_tasks
 
 if TYPE_CHECKING:
     from distributed import Client
@@ -151,7 +149,7 @@ def run_plan(
     announce: Callable[[Sequence[Shard]], None] = lambda shards: None,
     progress: Callable[[int], None] = lambda pairs: None,
     track: Track = iter,
-    recruits: Recruits | None = None,
+    early: EarlyWorkers | None = None,
 ) -> int:
     """Carry out a plan; see `generate`.
 
@@ -168,8 +166,8 @@ def run_plan(
         Given the number of pairs since its last call; less than zero when a shard is begun again.
     track : callable
         Passes the shards on to be merged, one by one.
-    recruits : list, optional
-        Workers that have started already, see `workers.recruit`.
+    early : list, optional
+        Workers that have started already, see `workers.start_early`.
 
     Returns
     -------
@@ -200,7 +198,7 @@ def run_plan(
         require_room(plan, pairs + (plan.n if todo and share is None and len(plan.shards) > 1 else 0))
         announce(todo)
         progress(sum(rows.count for rows in stock.values()))
-        _simulate(plan, todo, workers, client, progress, recruits)
+        _simulate(plan, todo, workers, client, progress, early)
         if share is None:
             _merge(plan, track, with_target=not overwrite)
     return pairs
@@ -244,27 +242,18 @@ def merge_shards(target: Path, track: Track = iter) -> tuple[Plan, int]:
         return plan, _merge(plan, track, with_target=True)
 
 
-def practise() -> None:
-    """Simulate small pairs, which compiles the code of pairs, or loads it, while others prepare the work."""
-    keep_freed_memory()
-    setup = Setup().with_values(detector__rows=32, detector__columns=32)
-    field = SpeckleField(np.ones((256, 256), np.float32), 1.0)
-    for geometry in phantoms.TRAINING:
-        draw_pair(setup, field, material="nylon", geometry=geometry, seed=0, split="training", index=0)
-
-
 def write_shard(plan: Plan, shard: Shard, tick: Tick) -> None:
     """Simulate one shard and write it; `tick` is called after each pair."""
     keep_freed_memory()
     request = plan.request
     setup = request.setup
     with writer.complete_file(plan.shard_path(shard.number), plan.new_part_path(shard.number)) as file:
-        writer.create_layout(file.hdf5, request, shard.pairs, plan.compression, planned=plan.n)
+        fields = writer.create_layout(file.hdf5, request, shard.pairs, plan.compression, planned=plan.n)
         field = _field_of(plan, shard)
-        images, parameters = writer.image_sets(file.hdf5), []
+        parameters = []
         for row, index in enumerate(range(shard.first, shard.stop)):
             pair = draw_pair(setup, field, **request.pair(index))
-            parameters.append(writer.write_images(images, row, pair))
+            parameters.append(writer.write_images(fields, row, pair))
             file.raise_failure()
             tick()
         writer.write_parameters(file.hdf5, parameters)
@@ -358,11 +347,11 @@ def _simulate(
     workers: int,
     client: "Client | None",
     progress: Callable[[int], None],
-    recruits: Recruits | None,
+    early: EarlyWorkers | None,
 ) -> None:
     """Simulate shards here or on a cluster."""
     if client is None:
-        run_tasks(write_shard, [(plan, shard) for shard in shards], workers, progress, recruits=recruits)
+        run_tasks(write_shard, [(plan, shard) for shard in shards], workers, progress, early=early)
         return
     there = dataclasses.replace(plan, target=plan.target.absolute())
     run_tasks_on(client, write_shard, [(there, shard) for shard in shards], progress)

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from specksim import phantoms
-from specksim.blocks import block_mean, block_range
+from specksim.blocks import block_mean, block_mean_and_range
 from specksim.compiled import kernel
 from specksim.drift import Drift, drift_room_px
 from specksim.materials import refractive_index
@@ -207,7 +207,7 @@ class Truth:
         block_mean(phase, n, 1.0, self.phase[pixels])
         block_mean(line.transmission, n, 1.0, self.transmission[pixels])
         for d, mean, (low, high) in zip((line.dx, line.dy), (self.dx, self.dy), self.ranges, strict=True):
-            block_range(d, n, 1.0 / n, mean[pixels], low[pixels], high[pixels])
+            block_mean_and_range(d, n, 1.0 / n, mean[pixels], low[pixels], high[pixels])
 
 
 @dataclass(frozen=True)

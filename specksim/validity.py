@@ -4,7 +4,6 @@ import math
 
 import numpy as np
 
-from specksim.blocks import block_range
 from specksim.compiled import kernel
 from specksim.setups import Setup
 
@@ -17,14 +16,15 @@ def fringe_reach_px(setup: Setup) -> float:
     return 3 * max(fringe_m / setup.object_pixel_m, 1.0)
 
 
-def valid_mask(setup: Setup, dx: np.ndarray, dy: np.ndarray, margin_px: int) -> np.ndarray:
+def valid_pixels(setup: Setup, ranges: np.ndarray, margin_px: int) -> np.ndarray:
     """Where ray optics can be trusted.
 
     Parameters
     ----------
     setup : Setup
-    dx, dy : (H', W') float32
-        Displacement on the ray grid, in its cells, over the frame and its margin.
+    ranges : (2, 2, rows, columns) float32
+        Smallest and largest displacement within each pixel, along columns, then along rows, detector pixels,
+        over the frame and its margin.
     margin_px : int
         The margin, detector pixels.
 
@@ -33,24 +33,6 @@ def valid_mask(setup: Setup, dx: np.ndarray, dy: np.ndarray, margin_px: int) -> 
     (H, W) uint8
         0 where the displacement varies by more than 0.3 px within a pixel and its eight neighbours, and
         within 3 · max(√(λ z / M), p / M) of such a place (all lengths in the object plane); 1 elsewhere.
-    """
-    n = setup.numerics.oversampling
-    ranges = np.empty((2, 2, dx.shape[0] // n, dx.shape[1] // n), np.float32)
-    mean = np.empty_like(ranges[0, 0])
-    for cells, (low, high) in zip((dx, dy), ranges, strict=True):
-        block_range(cells, n, 1.0 / n, mean, low, high)
-    return valid_pixels(setup, ranges, margin_px)
-
-
-def valid_pixels(setup: Setup, ranges: np.ndarray, margin_px: int) -> np.ndarray:
-    """`valid_mask` from the least and the largest displacement within each pixel, along columns and rows.
-
-    Parameters
-    ----------
-    setup : Setup
-    ranges : (2, 2, rows, columns) float32
-        Smallest and largest of either, detector pixels, over the frame and its margin.
-    margin_px : int
     """
     least, most = (
         _over_neighbours(extreme, ranges[:, k]) for k, extreme in enumerate((np.minimum, np.maximum))

@@ -1,14 +1,14 @@
 """Local worker processes: they stop when they are told to, and when their parent is gone.
 
-Each worker has a pipe of its own and shares nothing else: one that is killed takes no lock with it, and its
-task alone is done again.
+They are forked from a server without threads, which imports what they need once. Each worker has a pipe of
+its own and shares nothing else: one that is killed takes no lock with it, and its task alone is done again.
 """
 
 import contextlib
-import importlib
 import multiprocessing
 import os
 import pickle
+import pkgutil
 import signal
 import sys
 import threading
@@ -36,7 +36,7 @@ def run_tasks(
     workers: int,
     progress: Callable[[int], None],
     done: Callable[[int], None] = lambda number: None,
-    recruits: "Recruits | None" = None,
+    early: "EarlyWorkers | None" = None,
 ) -> None:
     """Run `function(*task, tick)` for every task, in this process or in several.
 
@@ -52,8 +52,8 @@ def run_tasks(
         Given the number of ticks since its last call; less than zero when a worker died in mid-task.
     done : callable
         Given the number of each task that is done.
-    recruits : list, optional
-        Of `recruit`: workers that have started already.
+    early : list, optional
+        Of `start_early`: workers that have started already, which are taken from it.
 
     Raises
     ------
@@ -71,7 +71,7 @@ def run_tasks(
     try:
         while waiting or staff:
             while waiting and len(staff) < workers:
-                staff.append(recruits.pop() if recruits else _hire())
+                staff.append(early.pop() if early else _start(function.__module__))
                 staff[-1].give(waiting.popleft(), function, tasks)
             for worker in _with_news(staff):
                 message = worker.receive()
@@ -101,18 +101,29 @@ def run_tasks(
 
 
 @contextlib.contextmanager
-def recruit(count: int, module: str, practice: str) -> Iterator["Recruits"]:
-    """Start workers that import a module while this process still prepares their tasks, for `run_tasks`.
+def start_early(count: int, module: str, warm_up: str) -> Iterator["EarlyWorkers"]:
+    """Start workers for `run_tasks` while this process still prepares their tasks.
 
-    One of them calls the module's function `practice` too. Those that nobody has taken are sent home.
+    Parameters
+    ----------
+    count : int
+    module : str
+        That of the tasks' function, imported once for all of them.
+    warm_up : str
+        A function, as MODULE:NAME, that the first of them calls at once.
+
+    Yields
+    ------
+    list
+        Of workers. Those that are still in it at the end are ended.
     """
-    recruits = [_hire(module, "" if number else practice) for number in range(count)]
+    early = [_start(module, "" if number else warm_up) for number in range(count)]
     try:
-        yield recruits
+        yield early
     finally:
-        for worker in recruits:
+        for worker in early:
             worker.process.terminate()
-        for worker in recruits:
+        for worker in early:
             worker.process.join()
 
 
@@ -163,18 +174,19 @@ class _Worker:
         return f"signal {-code}" if code < 0 else f"exit status {code}"
 
 
-Recruits = list[_Worker]
+EarlyWorkers = list[_Worker]
 
 
-def _hire(module: str = "", practice: str = "") -> _Worker:
-    """Start a worker, which imports a module and calls a function of it at once."""
+def _start(module: str, warm_up: str = "") -> _Worker:
+    """Start a worker. The first brings up the server that forks them, which imports a module for all."""
     context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(["specksim.generation"])  # imported once for all of them
+    context.set_forkserver_preload([module])
     ours, theirs = context.Pipe()
-    process = context.Process(target=_work, args=(theirs, module, practice), daemon=True)
+    process = context.Process(target=_work, args=(theirs, warm_up), daemon=True)
     resource_tracker.ensure_running()  # its start, within that of a process, would let SIGINT through
-    with _one_thread_each(), _interrupts_held():  # workers inherit it: they leave interrupts to this process
-        process.start()  # the first starts the server that forks them, which outlives both signals, too
+    # inherited by the server and its workers: they leave interrupts to this process, it outlives them
+    with _one_thread_each(), _signals_held():
+        process.start()
         theirs.close()
     return _Worker(process, ours)
 
@@ -186,7 +198,7 @@ def _with_news(staff: Sequence[_Worker]) -> list[_Worker]:
 
 
 @contextlib.contextmanager
-def _interrupts_held() -> Iterator[None]:
+def _signals_held() -> Iterator[None]:
     """Keep SIGINT and SIGTERM back; what came meanwhile is delivered at the end."""
     before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT, signal.SIGTERM})
     try:
@@ -215,15 +227,13 @@ def _one_thread_each() -> Iterator[None]:
 _busy = _terminated = False  # for the signal's handler, which nothing can be given to
 
 
-def _work(pipe: connection.Connection, module: str, practice: str) -> None:
+def _work(pipe: connection.Connection, warm_up: str) -> None:
     """Do what comes through the pipe, until it is None, the parent is gone, or SIGTERM came."""
     signal.signal(signal.SIGTERM, _terminate)
     signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGTERM})
     end_with_parent()
-    if module:
-        imported = importlib.import_module(module)
-        if practice:
-            getattr(imported, practice)()
+    if warm_up:
+        pkgutil.resolve_name(warm_up)()
     with contextlib.suppress(EOFError, OSError):  # the parent is gone
         while not _terminated and (task := pipe.recv()) is not None:
             try:

@@ -14,7 +14,19 @@ MODULES = {
 }
 
 FLOORS = (
-    {"materials", "grid", "compiled", "convex", "plugins", "seeds", "memory", "files", "notebook"},
+    {
+        "materials",
+        "grid",
+        "compiled",
+        "blocks",
+        "elementary",
+        "convex",
+        "plugins",
+        "seeds",
+        "memory",
+        "files",
+        "notebook",
+    },
     {"parts"},
     {"setups"},
     {"phantoms", "optics", "detector", "grains", "sandpaper", "validity"},

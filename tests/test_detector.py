@@ -157,6 +157,18 @@ def test_the_probability_of_a_count_is_that_of_poisson(count, mean):
     assert detector._probability(count, mean) == pytest.approx(law, rel=1e-8, abs=1e-300)
 
 
+@pytest.mark.parametrize("count", [10.0, 12.0, 57.0])
+@pytest.mark.parametrize("mean", [10.0, 60.0])
+def test_the_series_of_stirling_is_exact_from_ten_on(count, mean):
+    exact = math.exp(count * math.log(mean) - mean) / math.factorial(int(count))
+    assert detector._probability(count, mean) == pytest.approx(exact, rel=3e-13)
+
+
+def test_no_mean_divides_by_zero(rng):
+    detector.poisson_counts(np.full(10, ((2.0 - 0.931) / 2.53) ** 2), rng)
+    detector.poisson_counts(np.linspace(0.178, 0.179, 100_000), rng)
+
+
 @pytest.mark.parametrize("bad", [-1e-9, np.nan, np.inf])
 def test_an_expected_image_that_is_none_is_refused(rng, bad):
     with pytest.raises(ValueError, match="must be finite and >= 0"):

@@ -7,13 +7,13 @@ import numpy as np
 import pytest
 from scipy import ndimage
 
-from specksim import Setup, detector, phantoms, seeds, tracing
+from specksim import Setup, detector, phantoms, seeds, tracing, validity
 from specksim.forward import simulate, simulate_pair
 from specksim.materials import refractive_index
 from specksim.optics import refraction
 from specksim.sandpaper import SpeckleField, cut, draw_places, simulate_field
 from specksim.tracing import refract, trace_object
-from specksim.validity import valid_mask
+from specksim.validity import valid_pixels
 from tests.conftest import shift_between
 
 EMPTY = {"geometry": "sphere", "material": "nylon", "bodies": []}
@@ -236,6 +236,14 @@ def test_first_step_is_the_pair_of_a_single_step(small_setup, small_field):
     assert np.array_equal(one.reference[0], three.reference[0])
     assert np.array_equal(one.sample[0], three.sample[0])
     assert not np.array_equal(three.reference[0], three.reference[1])
+
+
+def valid_mask(setup, dx, dy, margin):
+    """From the displacement on the ray grid, in its cells."""
+    n = setup.numerics.oversampling
+    blocks = np.stack([dx, dy]).reshape(2, dx.shape[0] // n, n, dx.shape[1] // n, n) / n
+    ranges = np.stack([blocks.min((2, 4)), blocks.max((2, 4))], axis=1)
+    return valid_pixels(setup, ranges, margin)
 
 
 def mask_of_step(setup, height_px, axis):
@@ -526,3 +534,19 @@ def test_the_weight_of_a_line_grows_with_its_energy_in_an_integrating_detector(t
     )
     image = detector.record(integrating, expected.astype(np.float32), np.random.default_rng(0))
     assert np.allclose(reference.reference[0], image, atol=1e-5)
+
+
+@pytest.mark.parametrize("shape", [(7, 9), (1, 9), (8, 2)])
+def test_the_steepest_step_lies_along_either_axis(rng, shape):
+    for _ in range(20):
+        thickness = rng.random(shape).astype(np.float32)
+        steps = [np.abs(np.diff(thickness, axis=axis)).max(initial=0) for axis in (0, 1)]
+        for steepest in (tracing._steepest, tracing._steepest.py_func):
+            assert steepest(thickness) == max(steps)
+
+
+def test_the_neighbours_of_a_pixel_are_eight(rng):
+    values = rng.random((2, 12, 15)).astype(np.float32)
+    for extreme, by_scipy in ((np.minimum, ndimage.minimum_filter), (np.maximum, ndimage.maximum_filter)):
+        expected = [by_scipy(plane, 3, mode="nearest") for plane in values]
+        assert np.array_equal(validity._over_neighbours(extreme, values), expected)

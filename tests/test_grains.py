@@ -56,8 +56,8 @@ def test_projection_agrees_with_every_plane_at_every_point(grains):
 def test_python_projection_agrees_with_the_compiled_one(grains):
     out = np.zeros((2, 24, 20))
     pitch = SHEET[0] / 24
-    sand._project(out[0], grains.planes[:1], grains.centre_m[:1], pitch, 1.0, True)
-    sand._project.py_func(out[1], grains.planes[:1], grains.centre_m[:1], pitch, 1.0, True)
+    sand._project(out[0], grains.planes[:1], grains.centre_m[:1], pitch, True)
+    sand._project.py_func(out[1], grains.planes[:1], grains.centre_m[:1], pitch, True)
     assert out[0].max() > 0
     assert np.allclose(*out, atol=1e-12)
 

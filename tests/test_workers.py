@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from specksim.workers import Stopped, run_tasks
+from specksim.workers import Stopped, run_tasks, start_early
 
 
 def write_down(path, tick):
@@ -228,3 +228,64 @@ def _members(group: int) -> list[int]:
         if int(pgrp) == group and state not in "ZX":
             members.append(int(stat.parent.name))
     return members
+
+
+# ---- workers that have started before there is work -------------------------------------------------
+
+
+warm = False
+
+
+def get_warm():
+    global warm
+    warm = True
+
+
+def write_warmth(path, tick):
+    Path(path).write_text(f"{warm} {os.getpid()}")
+
+
+def fail_to_warm_up():
+    raise RuntimeError("cold")
+
+
+def early_workers(count, warm_up="get_warm"):
+    return start_early(count, "specksim.workers", f"tests.test_workers:{warm_up}")
+
+
+def test_early_workers_do_the_work_and_the_first_has_warmed_up(tmp_path):
+    with early_workers(2) as early:
+        expected = {f"{not number} {worker.process.pid}" for number, worker in enumerate(early)}
+        run_tasks(write_warmth, [(tmp_path / name,) for name in "abcd"], 2, nothing, early=early)
+        assert early == []
+    assert {path.read_text() for path in tmp_path.iterdir()} <= expected
+
+
+def test_early_workers_that_are_not_needed_are_ended(tmp_path):
+    with early_workers(3) as early:
+        processes = [worker.process for worker in early]
+        run_tasks(write_down, [(tmp_path / "a",)], 2, nothing, early=early)
+    assert not any(process.is_alive() for process in processes)
+    processes = []
+    with pytest.raises(ValueError, match="no good"):
+        fail_beside(processes)
+    assert len(processes) == 2
+    assert not any(process.is_alive() for process in processes)
+
+
+def fail_beside(processes):
+    with early_workers(2) as early:
+        processes += [worker.process for worker in early]
+        raise ValueError("no good")
+
+
+@pytest.mark.parametrize("warm_up", ["fail_to_warm_up", "get_warm"])
+def test_an_early_worker_that_died_is_replaced(warm_up, tmp_path, capfd):
+    paths = [tmp_path / "a", tmp_path / "b"]
+    with early_workers(2, warm_up) as early:
+        if warm_up == "get_warm":
+            early[0].process.kill()
+        early[0].process.join()
+        run_tasks(write_down, [(path,) for path in paths], 2, nothing, early=early)
+    assert all(path.exists() for path in paths)
+    assert "its shard is done again" in capfd.readouterr().err

@@ -11,13 +11,13 @@ import click
 
 from specksim.cli.options import cores, load_setup, setup_options, writing_options
 from specksim.cli.terminal import note, progress
-from specksim.workers import Recruits, recruit
 
 if TYPE_CHECKING:
     from specksim.generation import Plan, Shard
+    from specksim.workers import EarlyWorkers
 
 _ANNOUNCED_SECONDS = 2.0
-_PAIRS_EACH = 75  # for which a process is started before it is known what to do
+_PAIRS_EACH = 75  # of a worker that is started before the setup says how many pairs a shard has
 
 
 class Photons(click.ParamType):
@@ -169,10 +169,11 @@ def generate(
     if (dark or flat) and not reference:
         raise click.UsageError("--dark and --flat go with --reference")
     material = _with_density(material, density)
-    count = workers or cores()
-    early = min(count, n // _PAIRS_EACH)
-    early = 0 if early < 2 or scheduler else early
-    with recruit(early, "specksim.generation", "practise") as recruits:
+    from specksim.workers import start_early
+
+    processes = workers or cores()
+    first = 0 if scheduler or share or resume else _early(processes, n)
+    with start_early(first, "specksim.generation", "specksim.forward:warm_up") as early:
         from specksim.generation import make_request
         from specksim.phantoms import TRAINING
         from specksim.plan import make_plan
@@ -194,8 +195,14 @@ def generate(
             drift=drift,
         )
         plan = make_plan(request, n, out or f"{_file_name(material)}.h5", compression, measured)
-        simulated = run(plan, count, resume, overwrite, scheduler, share, recruits)
+        simulated = run(plan, processes, resume, overwrite, scheduler, share, early)
     _report(plan, share, simulated, time.perf_counter() - start)
+
+
+def _early(processes: int, n: int) -> int:
+    """Workers to start before it is known how many there is work for: none where one process may do."""
+    count = min(processes, n // _PAIRS_EACH)
+    return count if count > 1 else 0
 
 
 def _with_density(material: str, density: float | None) -> str:
@@ -231,7 +238,7 @@ def run(
     overwrite: bool,
     scheduler: str | None = None,
     share: tuple[int, int] | None = None,
-    recruits: Recruits | None = None,
+    early: "EarlyWorkers | None" = None,
 ) -> int:
     """Carry the plan out with a bar on stderr; the number of pairs simulated."""
     from specksim.cluster import connect
@@ -268,7 +275,7 @@ def run(
                 announce=announce,
                 progress=bar.update,
                 track=partial(progress, desc="merging", unit="shard", leave=False),
-                recruits=recruits,
+                early=early,
             )
     except KeyboardInterrupt:
         kept = len(plan.finished())

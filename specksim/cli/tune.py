@@ -31,9 +31,10 @@ def tune(visibility: float, setup_source: str, assignments: tuple[str, ...]) -> 
     from specksim.tuning import tune_sheets
 
     setup = load_setup(setup_source, assignments)
-    click.echo("sheets  visibility  width y × x (px)  transmission")
 
     def announce(trial: "Trial") -> None:
+        if trial.sheets == 1:  # the first
+            click.echo("sheets  visibility  width y × x (px)  transmission")
         height, width = trial.width_px
         click.echo(
             f"{trial.sheets:>6}{trial.visibility:>12.3f}{height:>11.2f} × {width:<4.2f}"

@@ -97,8 +97,7 @@ class SpeckleDataset:
                     f"got {stored.dtype} of shape {stored.shape}"
                 )
             self._stored[field.name] = stored
-        if stored.id.get_create_plist().get_nfilters() and stored.compression != "gzip":
-            import hdf5plugin  # noqa: F401  without which bitshuffle cannot be read; takes its time
+            _load_filters(stored)
         numbers: dict[str, Any] = {"index": np.int64, "step_offset": np.float64}
         numbers |= {schema.checksum_name(name): np.uint32 for name in schema.checksummed(self.request.setup)}
         for name in {*_PARAMETERS, *numbers}:
@@ -240,6 +239,12 @@ class SpeckleDataset:
 
     def __reduce__(self) -> tuple[Any, ...]:
         return SpeckleDataset, (self.path, self._verify)  # a copy in another process opens the file again
+
+
+def _load_filters(stored: h5py.Dataset) -> None:
+    """Register bitshuffle where it is used: the import takes its time."""
+    if stored.id.get_create_plist().get_nfilters() and stored.compression != "gzip":
+        import hdf5plugin  # noqa: F401
 
 
 def _dataset(file: h5py.File, path: str) -> h5py.Dataset:

@@ -135,8 +135,11 @@ def part_path(target: Path) -> Path:
 
 def create_layout(
     file: h5py.File, request: Request, n: int, compression: str, planned: int | None = None
-) -> None:
-    """Create the groups, attributes and empty data sets of a file of `n` pairs, of `planned` in all."""
+) -> dict[str, h5py.Dataset]:
+    """Create the groups, attributes and empty data sets of a file of `n` pairs, of `planned` in all.
+
+    Returns the data sets of the fields, by name.
+    """
     setup = request.setup
     file.attrs.update(NX_class="NXroot", default="entry", schema_version=schema.VERSION)
     entry = _group(file, "/entry", "NXentry", default="data")
@@ -146,6 +149,7 @@ def create_layout(
     entry["start_time"] = datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
     data = _group(file, schema.DATA, "NXdata", signal=schema.SIGNAL)
     data.attrs["auxiliary_signals"] = list(schema.AUXILIARY)
+    fields: dict[str, h5py.Dataset] = {}
     for field in schema.fields(setup):
         row = schema.row_shape(field, setup, request.steps)
         chunk = (1,) * (1 + len(row) - 2) + row[-2:]
@@ -153,6 +157,7 @@ def create_layout(
             field.name, (n, *row), field.dtype, chunks=chunk, **_filters(compression)
         )
         stored.attrs.update(units=field.units, long_name=field.long_name, interpretation="image")
+        fields[field.name] = stored
     parameters = _group(file, schema.PARAMETERS, "NXcollection")
     text = h5py.string_dtype("utf-8")
     for name, dtype in (("geometry", text), ("material", text), ("scene", text), ("index", np.int64)):
@@ -166,6 +171,7 @@ def create_layout(
     _write_setup(_group(file, schema.SETUP, "NXcollection"), request)
     file[schema.SETUP]["compression"] = compression
     file[schema.SETUP]["planned_pairs"] = np.int64(planned or n)
+    return fields
 
 
 def versions() -> dict[str, str]:
@@ -193,13 +199,8 @@ def _write_setup(group: h5py.Group, request: Request) -> None:
     group["energy_kev"].attrs["units"] = "keV"
 
 
-def image_sets(file: h5py.File) -> dict[str, h5py.Dataset]:
-    """Data sets of the fields, by name, for `write_images`: to open them takes as long as to write a row."""
-    return dict(file[schema.DATA].items())
-
-
-def write_images(images: Mapping[str, h5py.Dataset], row: int, pair: SpecklePair) -> dict[str, Any]:
-    """Write the fields of one pair; return its row for `write_parameters`, with all checksums."""
+def write_images(fields: Mapping[str, h5py.Dataset], row: int, pair: SpecklePair) -> dict[str, Any]:
+    """Write one pair into the data sets of `create_layout`; return its row for `write_parameters`."""
     columns: dict[str, Any] = {
         "geometry": pair.scene["geometry"],
         "material": pair.scene["material"],
@@ -208,7 +209,7 @@ def write_images(images: Mapping[str, h5py.Dataset], row: int, pair: SpecklePair
         "step_offset": pair.step_offset_px,
     }
     checksums = {schema.PARAMETER_CHECKSUM: schema.parameter_checksum(columns)}
-    for name, stored in images.items():
+    for name, stored in fields.items():
         values = getattr(pair, name)
         _write_row(stored, row, values)
         checksums[name] = schema.checksum(values)
@@ -250,11 +251,11 @@ class Rows:
 def merge(new: NewFile, pieces: Iterable[Rows], request: Request, n: int, compression: str) -> None:
     """Fill a file from others: images as they are stored, chunk by chunk, parameters rewritten."""
     file, row = new.hdf5, 0
-    create_layout(file, request, n, compression)
+    fields = create_layout(file, request, n, compression)
     for piece in pieces:
         with h5py.File(piece.path, "r") as source:
             for name, images in source[schema.DATA].items():
-                _copy_chunks(images, piece, file[schema.DATA][name], row)
+                _copy_chunks(images, piece, fields[name], row)
             for name, column in source[schema.PARAMETERS].items():
                 values = column[piece.first : piece.first + piece.count]
                 file[schema.PARAMETERS][name][row : row + piece.count] = values

@@ -69,7 +69,7 @@ def refract(
     pitch_m: float,
     wavenumber_per_m: float,
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """`displacement` and `transmitted_intensity` of an object of several materials, in one pass.
+    """`displacement` and `transmitted_intensity` of an object, in one pass for each material.
 
     Parameters
     ----------

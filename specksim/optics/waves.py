@@ -41,8 +41,15 @@ def transmitted_wave(
 def pass_through(
     wave: np.ndarray, thickness_m: np.ndarray, delta: float, beta: float, wavenumber_per_m: float
 ) -> None:
-    """Multiply a wave, (H, W) complex64, by that behind a thin object, see `transmitted_wave`, in place."""
+    """Multiply a wave, (H, W) complex64, by that behind a thin object, see `transmitted_wave`, in place.
+
+    ValueError if the wave is of another type or shape, or not contiguous.
+    """
     thickness = np.ascontiguousarray(thickness_m, np.float32)
+    if wave.dtype != np.complex64 or not wave.flags.c_contiguous or wave.shape != thickness.shape:
+        raise ValueError(
+            f"wave must be contiguous complex64 of shape {thickness.shape}, got {wave.dtype} of {wave.shape}"
+        )
     _pass_through(wave.view(np.float32), thickness, -wavenumber_per_m * delta, -wavenumber_per_m * beta)
 
 

@@ -4,6 +4,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from specksim.cli.terminal import note
 from specksim_train.cli import require_backend
 
 if TYPE_CHECKING:
@@ -46,6 +47,7 @@ def export(model: str, file_format: str, out: str | None, overwrite: bool) -> No
         click.echo(target)
         return
     require_packages(file_format)
+    note(f"{target}: writing it and comparing it with Keras takes some 20 s")
     difference = write(load(model).model, target, file_format=file_format, overwrite=overwrite)
     click.echo(f"{target}: agrees with Keras within {difference:.2g} px")
 

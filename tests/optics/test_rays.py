@@ -105,7 +105,7 @@ def test_light_sent_out_of_the_grid_is_lost(kernel, far):
     light, zero = np.ones((4, 4), np.float32), np.zeros((4, 4), np.float32)
     for dx, dy in ((zero + np.float32(far), zero), (zero, zero + np.float32(far))):
         arrived = np.zeros_like(light)
-        assert kernel(light, dx, dy, arrived)
+        assert kernel(light, dx, dy, arrived, 0)
         assert arrived.sum() == 0
 
 
@@ -115,7 +115,7 @@ def test_half_of_the_light_on_the_edge_stays(kernel):
     light, zero = np.zeros((5, 5), np.float32), np.zeros((5, 5), np.float32)
     light[2, 4] = 1.0
     arrived = np.zeros_like(light)
-    kernel(light, zero + np.float32(0.5), zero, arrived)
+    kernel(light, zero + np.float32(0.5), zero, arrived, 0)
     assert arrived.sum() == pytest.approx(0.5, rel=1e-6)
     assert arrived[:, 4].sum() == pytest.approx(0.5, rel=1e-6)
 
@@ -124,8 +124,8 @@ def test_python_kernel_agrees_with_the_compiled_one(rng):
     light = rng.random((12, 14)).astype(np.float32)
     dx, dy = rng.uniform(-4, 4, (2, 12, 14)).astype(np.float32)
     arrived = np.zeros((2, 12, 14), np.float32)
-    assert rays._deposit(light, dx, dy, arrived[0])
-    assert rays._deposit.py_func(light, dx, dy, arrived[1])
+    assert rays._deposit(light, dx, dy, arrived[0], 0)
+    assert rays._deposit.py_func(light, dx, dy, arrived[1], 0)
     assert np.allclose(*arrived, atol=1e-5)
 
 
@@ -166,7 +166,7 @@ def test_runs_of_rays_arrive_as_rays_one_by_one(rng, steepness):
     expected = one_by_one(light, dx, dy)
     for kernel in (rays._deposit, rays._deposit.py_func):
         arrived = np.zeros_like(light)
-        assert kernel(light, dx, dy, arrived)
+        assert kernel(light, dx, dy, arrived, 0)
         assert np.allclose(arrived, expected, atol=1e-5)
 
 
@@ -187,15 +187,38 @@ def spline(t):
     return 0.75 - t * t if abs(t) <= 0.5 else 0.5 * max(1.5 - abs(t), 0.0) ** 2
 
 
-@pytest.mark.parametrize("length", [4, 5, 31, 32, 33, 64, 70])
+@pytest.mark.parametrize("length", [4, 5, 31, 32, 33, 64, 96])
 def test_runs_of_any_length_between_others(rng, length):
-    columns = 2 * length + 9
+    columns = length + 12
     light = rng.random((5, columns)).astype(np.float32)
     dx = rng.uniform(-0.49, 0.49, light.shape).astype(np.float32)
     dy = rng.uniform(-0.49, 0.49, light.shape).astype(np.float32)
     dx[:, 3 : 3 + length] += 2
-    dy[:, length:] -= 1
+    dy[:, 5 + length :] -= 1
     assert np.allclose(deposit(light, dx, dy), one_by_one(light, dx, dy), atol=1e-5)
+
+
+@pytest.mark.parametrize("kernel", [rays._deposit, rays._deposit.py_func], ids=["compiled", "python"])
+def test_nothing_is_written_beyond_the_grid(kernel, rng):
+    around = np.full((18, 50), 7, np.float32)
+    grid = around[4:-4]
+    grid[:] = 0
+    light = np.ones_like(grid)
+    for dy in (-2.0, -1.0, -0.5, 0.0, 0.5, 1.0, 2.0):
+        assert kernel(light, np.zeros_like(grid), np.full_like(grid, dy), grid, 0)
+    assert (around[:4] == 7).all()
+    assert (around[-4:] == 7).all()
+
+
+def test_a_band_of_rays_starts_where_it_is_told_to(rng):
+    light, dx, dy = rng.uniform(-1.4, 1.4, (3, 30, 40)).astype(np.float32)
+    arrived = np.zeros_like(light)
+    for first in range(0, 30, 7):
+        rows = slice(first, first + 7)
+        rays.deposit_rows(light[rows], dx[rows], dy[rows], first, arrived)
+    assert np.allclose(arrived, deposit(light, dx, dy), atol=1e-5)
+    with pytest.raises(ValueError, match=r"rays of shape \(7, 40\) from row 24 on do not start on a grid"):
+        rays.deposit_rows(light[:7], dx[:7], dy[:7], 24, arrived)
 
 
 def test_python_kernels_of_runs_agree_with_the_compiled_ones(rng):

@@ -63,6 +63,19 @@ def test_python_kernel_agrees_with_the_compiled_one(rng):
     assert np.allclose(*d, atol=1e-6)
 
 
+@pytest.mark.parametrize("materials", [1, 2, 3])
+@pytest.mark.parametrize("python", [False, True])
+def test_several_materials_add_up(rng, monkeypatch, materials, python):
+    if python:
+        monkeypatch.setattr(refraction, "_refract", refraction._refract.py_func)
+    thickness = rng.random((materials, 6, 8)).astype(np.float32) * 1e-5
+    constants = rng.random((materials, 2)) * (1e-6, 1e-7)
+    dx, dy, through = refraction.refract(tuple(thickness), constants, 2.0, PITCH, 1e11)
+    bent, lost = (np.tensordot(constants[:, k], thickness.astype(float), 1) for k in (0, 1))
+    assert np.allclose((dx, dy), displacement(bent, 2.0, PITCH), atol=1e-4)
+    assert np.allclose(through, transmitted_intensity(lost, 1e11), rtol=1e-5)
+
+
 def test_phase_is_negative_in_matter_and_transmission_below_one():
     path = np.full((3, 4), 2e-10)
     assert np.allclose(phase_shift(path, 1.4e11), -28.0)

@@ -175,6 +175,14 @@ def test_python_kernels_agree_with_the_compiled_ones(rng):
         assert np.allclose(wave[k], expected, atol=1e-5)
 
 
+@pytest.mark.parametrize(
+    "wave", [np.ones((4, 4)), np.ones((4, 3), np.complex64), np.ones((4, 8), np.complex64)[:, ::2]]
+)
+def test_a_wave_that_does_not_fit_the_object_is_refused(wave):
+    with pytest.raises(ValueError, match=r"wave must be contiguous complex64 of shape \(4, 4\)"):
+        waves.pass_through(wave, np.zeros((4, 4)), 1e-7, 1e-10, K)
+
+
 @pytest.mark.parametrize("factor", [1, 2, 3])
 def test_binned_intensity_is_the_mean_over_blocks(rng, factor):
     wave = (rng.standard_normal((6, 12)) + 1j * rng.standard_normal((6, 12))).astype(np.complex64)

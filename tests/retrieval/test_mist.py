@@ -45,7 +45,8 @@ def test_phase_of_an_object_that_does_not_absorb(form, exposures, weak_lens, tra
     truth = radians_per_pixel(tracked_setup) * potential
     assert phase_error(result, truth) < 0.06
     slope = np.polyfit(known.dx.ravel(), result.dx.ravel(), 1)[0]
-    assert slope == pytest.approx(1.0, abs=0.1)
+    tolerance = 0.15 if exposures == 2 else 0.1  # noise in the gradients shrinks it
+    assert slope == pytest.approx(1.0, abs=tolerance)
     assert np.abs(np.median(result.dark_field) - 1) < 0.02
     assert result.transmission is None
     assert 0 < result.parameters["tikhonov"] < 1
