@@ -1,10 +1,11 @@
 """Local worker processes: they stop when they are told to, and when their parent is gone.
 
-They are forked from a server without threads, which imports what they need once. Each worker has a pipe of
-its own and shares nothing else: one that is killed takes no lock with it, and its task alone is done again.
+Each worker has a pipe of its own and shares nothing else: one that is killed takes no lock with it, and its
+task alone is done again.
 """
 
 import contextlib
+import importlib
 import multiprocessing
 import os
 import pickle
@@ -60,7 +61,9 @@ def run_tasks(
     RuntimeError
         If workers die three times over one task.
     """
-    if min(workers, len(tasks)) <= 1:
+    wanted = min(workers, len(tasks))
+    _end(early, wanted if wanted > 1 else 0)
+    if wanted <= 1:
         for number, task in enumerate(tasks):
             function(*task, lambda: progress(1))
             done(number)
@@ -108,7 +111,7 @@ def start_early(count: int, module: str, warm_up: str) -> Iterator["EarlyWorkers
     ----------
     count : int
     module : str
-        That of the tasks' function, imported once for all of them.
+        That of the tasks' function, which they import at once.
     warm_up : str
         A function, as MODULE:NAME, that the first of them calls at once.
 
@@ -121,10 +124,18 @@ def start_early(count: int, module: str, warm_up: str) -> Iterator["EarlyWorkers
     try:
         yield early
     finally:
-        for worker in early:
-            worker.process.terminate()
-        for worker in early:
-            worker.process.join()
+        _end(early, 0)
+
+
+def _end(early: "EarlyWorkers | None", but: int) -> None:
+    """End all early workers but some number of them."""
+    needless = early[but:] if early else []
+    for worker in needless:
+        worker.process.terminate()
+    for worker in needless:
+        worker.process.join()
+    if early:
+        del early[but:]
 
 
 def _report_death(worker: "_Worker", deaths: int) -> None:
@@ -178,14 +189,12 @@ EarlyWorkers = list[_Worker]
 
 
 def _start(module: str, warm_up: str = "") -> _Worker:
-    """Start a worker. The first brings up the server that forks them, which imports a module for all."""
-    context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload([module])
+    """Start a worker, which imports a module and calls a function at once."""
+    context = multiprocessing.get_context("spawn")
     ours, theirs = context.Pipe()
-    process = context.Process(target=_work, args=(theirs, warm_up), daemon=True)
+    process = context.Process(target=_work, args=(theirs, module, warm_up), daemon=True)
     resource_tracker.ensure_running()  # its start, within that of a process, would let SIGINT through
-    # inherited by the server and its workers: they leave interrupts to this process, it outlives them
-    with _one_thread_each(), _signals_held():
+    with _one_thread_each(), _signals_held():  # workers inherit it: they leave interrupts to this process
         process.start()
         theirs.close()
     return _Worker(process, ours)
@@ -227,11 +236,12 @@ def _one_thread_each() -> Iterator[None]:
 _busy = _terminated = False  # for the signal's handler, which nothing can be given to
 
 
-def _work(pipe: connection.Connection, warm_up: str) -> None:
+def _work(pipe: connection.Connection, module: str, warm_up: str) -> None:
     """Do what comes through the pipe, until it is None, the parent is gone, or SIGTERM came."""
     signal.signal(signal.SIGTERM, _terminate)
     signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGTERM})
     end_with_parent()
+    importlib.import_module(module)
     if warm_up:
         pkgutil.resolve_name(warm_up)()
     with contextlib.suppress(EOFError, OSError):  # the parent is gone
@@ -244,8 +254,8 @@ def _work(pipe: connection.Connection, warm_up: str) -> None:
                 pipe.send(_sendable(error))
                 break
             pipe.send(_DONE)
-    sys.stdout.flush()
-    sys.stderr.flush()
+    for stream in filter(None, (sys.stdout, sys.stderr)):
+        stream.flush()
     os._exit(int(_terminated))  # all is on the disk, and to take the interpreter down properly takes its time
 
 

@@ -64,19 +64,15 @@ def same_pair(one: specksim.SpecklePair, other: specksim.SpecklePair) -> bool:
 
 
 def workers_of(process: int) -> list[int]:
-    """The workers of a run: what was forked from the server that it started."""
-    servers = [child for child in children(process) if "forkserver" in command_of(child)]
-    return [worker for server in servers for worker in children(server)]
-
-
-def children(process: int) -> list[int]:
+    """The workers of a run that are alive."""
     try:
-        return [int(child) for child in Path(f"/proc/{process}/task/{process}/children").read_text().split()]
+        children = Path(f"/proc/{process}/task/{process}/children").read_text().split()
     except OSError:  # it ended meanwhile
         return []
+    return [int(child) for child in children if "spawn_main" in command_of(child)]
 
 
-def command_of(process: int) -> str:
+def command_of(process: str) -> str:
     try:
         return Path(f"/proc/{process}/cmdline").read_text()
     except OSError:

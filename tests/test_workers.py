@@ -273,6 +273,13 @@ def test_early_workers_that_are_not_needed_are_ended(tmp_path):
     assert not any(process.is_alive() for process in processes)
 
 
+def test_early_workers_beyond_the_tasks_are_ended_before_the_work(tmp_path):
+    with early_workers(3) as early:
+        third = early[2].process
+        run_tasks(write_down, [(tmp_path / "a",), (tmp_path / "b",)], 3, lambda _: third.join(0), early=early)
+        assert not third.is_alive()
+
+
 def fail_beside(processes):
     with early_workers(2) as early:
         processes += [worker.process for worker in early]

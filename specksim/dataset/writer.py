@@ -11,6 +11,7 @@ import json
 import os
 import platform
 import threading
+import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from importlib.metadata import version
@@ -26,6 +27,7 @@ from specksim.forward import SpecklePair
 from specksim.request import Request
 
 _TO_DISK_SECONDS = 0.25
+_DATA_TO_DISK = getattr(os, "fdatasync", os.fsync)
 _VERSIONS = ("specksim", "numpy", "scipy", "numba", "xraylib", "h5py")
 
 
@@ -54,11 +56,14 @@ class _GuardedFile(io.FileIO):
 
     def keep_on_disk(self, ended: threading.Event) -> None:
         """Bring to the disk what has been written, again and again, so that little is left for the end."""
-        while not ended.wait(_TO_DISK_SECONDS):
+        wait = _TO_DISK_SECONDS
+        while not ended.wait(wait):
+            start = time.perf_counter()
             try:
-                os.fdatasync(self.fileno())
+                _DATA_TO_DISK(self.fileno())
             except OSError as error:  # which the system reports once
                 self.failure = self.failure or error
+            wait = max(_TO_DISK_SECONDS, time.perf_counter() - start)  # a slow disk has others to serve
 
 
 class NewFile:
@@ -87,9 +92,11 @@ class NewFile:
 
     def abandon(self) -> None:
         """Close the file, whatever is in it."""
-        self.hdf5.close()
-        self._end_thread()
-        self._guard.close()
+        try:
+            self.hdf5.close()
+        finally:
+            self._end_thread()
+            self._guard.close()
 
     def _end_thread(self) -> None:
         self._ended.set()
@@ -113,8 +120,10 @@ def complete_file(target: Path, part: Path | None = None) -> Iterator[NewFile]:
         file.finish()
         move(part, target)
     except BaseException:
-        file.abandon()
-        part.unlink(missing_ok=True)
+        try:
+            file.abandon()
+        finally:
+            part.unlink(missing_ok=True)
         raise
 
 
