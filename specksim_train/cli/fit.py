@@ -12,6 +12,7 @@ from specksim_train.cli import require_backend
 
 if TYPE_CHECKING:
     from specksim.setups import Setup
+    from specksim_train.augmentation import Augmentation
     from specksim_train.simulation import SimulatedPairs
 
 
@@ -145,20 +146,25 @@ def fit(
     specksim-train fit training.h5 --validation validation.h5 --out run --filters 16
     specksim-train fit --simulate imbl-28kev --workers 4 --validation validation.h5 --out run
     """
-    if bool(train) == bool(simulate):
-        raise click.UsageError("give either training files or --simulate")
-    if assignments and not simulate:
-        raise click.UsageError("--set goes with --simulate")
-    if simulate and settings["crop"]:
-        raise click.UsageError("--crop goes with training files; for --simulate set the frame in its setup")
     together = hosts is not None or "KERAS_DISTRIBUTION_JOB_ADDRESSES" in os.environ
+    for refused, why in (
+        (bool(train) == bool(simulate), "give either training files or --simulate"),
+        (assignments and not simulate, "--set goes with --simulate"),
+        (
+            simulate and settings["crop"],
+            "--crop goes with training files; for --simulate set the frame in its setup",
+        ),
+        (
+            together and settings["devices"] != 1,
+            "--devices goes with one host; several use all of their devices",
+        ),
+    ):
+        if refused:
+            raise click.UsageError(why)
     if together:
-        if settings["devices"] != 1:
-            raise click.UsageError("--devices goes with one host; several use all of their devices")
         os.environ.setdefault("KERAS_BACKEND", "jax")
     require_backend()
     from specksim_train import backend, training
-    from specksim_train.augmentation import Augmentation
 
     if is_quiet():
         import keras
@@ -168,12 +174,7 @@ def fit(
     if simulate:
         setup = load_setup(simulate, assignments)
         simulated = _simulated(setup, pairs, workers, material=material, geometries=geometries, drift=drift)
-    varied: dict[str, Any] = {
-        "drift_share": drift_share,
-        "still_share": still_share,
-        "photons": photons or None,
-    }
-    augmentation = Augmentation(**{name: value for name, value in varied.items() if value is not None})
+    augmentation = _augmentation(drift_share=drift_share, still_share=still_share, photons=photons or None)
     host = backend.join(hosts, index) if together else backend.ALONE
     try:
         run = training.fit(
@@ -192,6 +193,13 @@ def fit(
         sys.stderr.flush()
         os._exit(1)  # an orderly exit would wait for the lost host, and then abort with a stack trace
     click.echo(str(run))
+
+
+def _augmentation(**given: Any) -> "Augmentation":
+    """What was given, and the rest as it is by default."""
+    from specksim_train.augmentation import Augmentation
+
+    return Augmentation(**{name: value for name, value in given.items() if value is not None})
 
 
 def _simulated(
