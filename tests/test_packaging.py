@@ -114,6 +114,9 @@ SMALL_PART = (
     "tests/test_notebook.py",
     "tests/test_sandpaper.py",
     "tests/test_setups.py",
+    "tests/train/test_architectures.py",
+    "tests/train/test_layers.py",
+    "tests/train/test_weights.py",
 )
 """Tests that go through every dependency with compiled code."""
 
@@ -122,7 +125,10 @@ def test_the_lowest_versions_that_are_supported(built, tmp_path):
     """Of all dependencies at once, on the oldest Python."""
     if sys.version_info[:2] > (3, 11):
         pytest.skip("the lowest versions have no wheels for this Python")
-    lowest = [name.replace(">=", "==") for name in PROJECT["dependencies"]]
+    extras = PROJECT["optional-dependencies"]
+    (keras,) = (name for name in extras["jax"] if name.startswith("keras"))
+    named = [*PROJECT["dependencies"], *extras["train-cpu"], keras]
+    lowest = [name.replace(">=", "==") for name in named]
     assert all(re.fullmatch(r"[\w-]+==[\d.]+", name) for name in lowest)
     venv.create(tmp_path / "env", with_pip=True)
     python = tmp_path / "env" / "bin" / "python"
@@ -131,6 +137,7 @@ def test_the_lowest_versions_that_are_supported(built, tmp_path):
     run([python, "-m", "pip", "install", "-q", "--no-deps", "--no-index", built[1]], tmp_path)
     shutil.copytree(ROOT / "tests", tmp_path / "tests", ignore=shutil.ignore_patterns("__pycache__"))
     shutil.copy(ROOT / "pyproject.toml", tmp_path)
-    words = ["-q", "-p", "no:cacheprovider", "-W", "ignore::DeprecationWarning"]  # old ones, of new ones
+    old = ["ignore::DeprecationWarning", "ignore::UserWarning"]  # of old packages, about new ones
+    words = ["-q", "-p", "no:cacheprovider", *(word for rule in old for word in ("-W", rule))]
     said = run([python, "-m", "pytest", *words, *SMALL_PART], tmp_path)
     assert re.search(r"^\d+ passed", said.splitlines()[-1])
