@@ -97,10 +97,15 @@ def run_tasks(
                     _report_death(worker, deaths[worker.task])
                     waiting.appendleft(worker.task)
     finally:
-        for worker in staff:
-            worker.send(None)
-        for worker in staff:
-            worker.dismiss()
+        _dismiss(staff)
+
+
+def _dismiss(staff: Sequence["_Worker"]) -> None:
+    """Ask all to end, then wait for each."""
+    for worker in staff:
+        worker.send(None)
+    for worker in staff:
+        worker.dismiss()
 
 
 @contextlib.contextmanager
