@@ -247,9 +247,9 @@ def networks() -> None:
     if importlib.util.find_spec("keras") is None:
         print("networks: Keras is not installed (pip install 'specksim[train]'); their rows are left out")
         return
-    for name in ("prediction.py", "training.py"):
+    for name, *words in (("prediction.py",), ("training.py", "--filters", "16")):  # with 64 it takes an hour
         print(f"\n{name}", flush=True)
-        subprocess.run([sys.executable, folder / name], check=True)
+        subprocess.run([sys.executable, folder / name, *words], check=True)
 
 
 def main() -> None:
