@@ -22,8 +22,8 @@ class Used(NamedTuple):
 def run_python(*words: str, **environment: str) -> Used:
     """Run `python -m …` in a process group of its own, whose members are watched.
 
-    What the system counts for a parent leaves out processes that nobody waits for, such as workers that are
-    forked from a server.
+    What the system counts for children begins with the memory of the process that starts them, and leaves out
+    those that nobody waits for.
     """
     kept = {name: value for name, value in os.environ.items() if not name.endswith("_NUM_THREADS")}
     cpu: dict[int, float] = {}

@@ -96,12 +96,12 @@ def pairs(setup: Setup, field: SpeckleField, folder: Path) -> Iterator[Row]:
         rows = [writer.write_images(fields, k, draw(setup, field, k)) for k in range(PAIRS)]
         writer.write_parameters(file.hdf5, rows)
         writer.seal(file.hdf5)
-    fields = in_turns(
+    alone = in_turns(
         {"F": round_trip(1024), "field": lambda: simulate_field(setup, np.random.default_rng(0))}, 3
     )
-    pair, share = times["rays"] / PAIRS, fields["field"] / setup.numerics.pairs_per_field
+    pair, share = times["rays"] / PAIRS, alone["field"] / setup.numerics.pairs_per_field
     yield Row("one pair, rays, 256², all included but the field", pair, "F", times["F"], 1.0)
-    share *= times["F"] / fields["F"]
+    share *= times["F"] / alone["F"]
     yield Row("… with its share of the field", pair + share, "F", times["F"], 2.0)
     waves = in_turns(
         {
