@@ -69,13 +69,13 @@ class Host:
     ----------
     index, count : int
         0 <= index < count.
-    devices : int
-        Of all hosts.
+    devices : int or None
+        Of all hosts; None for a process that has not joined any.
     """
 
     index: int = 0
     count: int = 1
-    devices: int = 1
+    devices: int | None = None
 
     def part(self, items: int) -> slice:
         """Its equal part of that many items."""
@@ -101,13 +101,16 @@ def join(addresses: str | None = None, index: int | None = None) -> Host:
     Raises
     ------
     ValueError
-        If the backend is not JAX, or the index is none of them.
+        If the backend is not JAX, the index is none of them, or their number contradicts itself.
     RuntimeError
         If the others cannot be reached.
     """
     addresses = addresses or os.environ.get(_ADDRESSES, "")
     places = addresses.split(",")
-    count = int(os.environ.get(_COUNT, len(places))) if len(places) == 1 else len(places)
+    counted = os.environ.get(_COUNT, "") or str(len(places))
+    if not counted.isdecimal() or int(counted) < 1 or len(places) not in (1, int(counted)):
+        raise ValueError(f"{_COUNT} must be the number of hosts, {addresses!r}, got {counted!r}")
+    count = int(counted)
     given = os.environ.get(_INDEX, "") if index is None else str(index)
     if not given.isdecimal() or int(given) >= count:
         raise ValueError(f"the index of this process must be 0 to {count - 1}, got {given!r}")
@@ -139,13 +142,22 @@ def _all_hosts() -> Iterator[None]:
         yield
     except Exception as error:  # of JAX, or what layers above it made of that
         text = str(error)
-        if not isinstance(error, jax.errors.JaxRuntimeError) and "Gloo" not in text and "NCCL" not in text:
+        of_jax = isinstance(error, jax.errors.JaxRuntimeError) and "RESOURCE_EXHAUSTED" not in text
+        if not (of_jax or "Gloo" in text or "NCCL" in text):
             raise
         reason = (text.strip().splitlines() or ["no reason given"])[0]
         message = f"another host of the training was lost; start all again with --resume ({reason})"
         raise HostLost(message) from None
     finally:
         keras.distribution.set_distribution(None)
+
+
+def meet(host: Host) -> None:
+    """Wait until all hosts are here: JAX gives an exit 300 s, and then ends those who still work."""
+    if host.devices is not None:
+        from jax.experimental import multihost_utils
+
+        multihost_utils.sync_global_devices("specksim")
 
 
 @contextlib.contextmanager
@@ -170,7 +182,7 @@ def share(devices: int, host: Host) -> Iterator[None]:
     HostLost
         If a computation fails that all hosts take part in.
     """
-    if host.count > 1:
+    if host.devices is not None:
         with _all_hosts():
             yield
         return

@@ -103,7 +103,7 @@ def fit(
         backend.make_deterministic()
     backend.keep_float32()
     keras.utils.set_random_seed(settings.seed)
-    devices = host.devices if host.count > 1 else settings.devices
+    devices = settings.devices if host.devices is None else host.devices
     if settings.batch_size % devices:
         raise ValueError(
             f"batch_size must be a multiple of the {devices} devices of all hosts, got {settings.batch_size}"
@@ -118,6 +118,7 @@ def fit(
             if held_out is not None and host.index == 0:
                 with backend.undistributed():
                     _calibrate(run, FileFeed(held_out, size))
+            backend.meet(host)
         if host.index == 0:
             write_report(run, (checks or feed(0)).batch(0), architectures.receptive_radius_px(model))
     return run

@@ -26,6 +26,8 @@ _COMMANDS = {
     "tune": "Find the number of sheets of sandpaper for some visibility.",
 }
 
+EXPECTED = (ValueError, TypeError, ArithmeticError, OSError, RuntimeError, MemoryError)
+
 
 class Commands(click.Group):
     """Commands by name; errors of the library become one line and exit status 1.
@@ -65,15 +67,16 @@ class Commands(click.Group):
     def invoke(self, ctx: click.Context) -> Any:
         try:
             return super().invoke(ctx)
-        except (ValueError, TypeError, ArithmeticError, OSError, RuntimeError, MemoryError) as error:
+        except EXPECTED as error:
             if isinstance(error, click.exceptions.Exit) or getattr(error, "errno", None) == errno.EPIPE:
                 raise
             if is_verbose():
                 traceback.print_exc()
-            raise click.ClickException(_one_line(error)) from error
+            raise click.ClickException(one_line(error)) from error
 
 
-def _one_line(error: BaseException) -> str:
+def one_line(error: BaseException) -> str:
+    """What an error says, and of which file."""
     if isinstance(error, OSError) and error.strerror and error.filename:
         return f"{error.filename}: {error.strerror}"
     return " ".join(str(error).split()) or type(error).__name__

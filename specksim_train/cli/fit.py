@@ -1,13 +1,17 @@
 """specksim-train fit"""
 
+import contextlib
 import os
 import sys
+import traceback
+from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 import click
 
+from specksim.cli import EXPECTED, one_line
 from specksim.cli.options import load_setup
-from specksim.cli.terminal import is_quiet, note
+from specksim.cli.terminal import is_quiet, is_verbose, note
 from specksim_train.cli import require_backend
 
 if TYPE_CHECKING:
@@ -176,7 +180,7 @@ def fit(
         simulated = _simulated(setup, pairs, workers, material=material, geometries=geometries, drift=drift)
     augmentation = _augmentation(drift_share=drift_share, still_share=still_share, photons=photons or None)
     host = backend.join(hosts, index) if together else backend.ALONE
-    try:
+    with _leaving_at_once() if together else contextlib.nullcontext():
         run = training.fit(
             train,
             out,
@@ -188,11 +192,20 @@ def fit(
             host=host,
             progress=note,
         )
-    except backend.HostLost as error:
-        click.echo(f"Error: {error}", err=True)
-        sys.stderr.flush()
-        os._exit(1)  # an orderly exit would wait for the lost host, and then abort with a stack trace
     click.echo(str(run))
+
+
+@contextlib.contextmanager
+def _leaving_at_once() -> Iterator[None]:
+    """End the process on an error: in an orderly exit it waits for the other hosts, and they for it."""
+    try:
+        yield
+    except (*EXPECTED, KeyboardInterrupt) as error:
+        if is_verbose():
+            traceback.print_exc()
+        click.echo(f"Error: {one_line(error)}", err=True)
+        sys.stderr.flush()
+        os._exit(1)
 
 
 def _augmentation(**given: Any) -> "Augmentation":

@@ -21,25 +21,48 @@ ARGUMENTS = ["--architecture", "unet", "--filters", "2", "--batch-size", "4"]
 JAX = {**os.environ, "KERAS_BACKEND": "jax", "XLA_FLAGS": "--xla_cpu_multi_thread_eigen=false"}
 
 
-def start(tiny, out, epochs, *more, environment=JAX):
+def start(tiny, out, epochs, *more, **variables):
     files = [str(tiny["training"]), "--validation", str(tiny["validation"]), "--out", str(out)]
     command = [sys.executable, "-m", "specksim_train", "fit", *files, *ARGUMENTS, "--epochs", str(epochs)]
     return subprocess.Popen(
-        [*command, *more], env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+        [*command, *more],
+        env={**JAX, **variables},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
     )
 
 
-def addresses(count):
-    """Places on this machine; the first one's port is free."""
+def free_port():
     with socket.socket() as held:
         held.bind(("localhost", 0))
-        first = held.getsockname()[1]
-    return ",".join(f"localhost:{first + k}" for k in range(count))
+        return held.getsockname()[1]
 
 
-def start_two(tiny, out, epochs, *more):
-    hosts = addresses(2)
-    return [start(tiny, out, epochs, "--hosts", hosts, "--host", str(k), *more) for k in (0, 1)]
+def start_two(tiny, outs, epochs, *more):
+    port = free_port()
+    hosts = f"localhost:{port},localhost:{port + 1}"
+    return [start(tiny, out, epochs, "--hosts", hosts, "--host", str(k), *more) for k, out in enumerate(outs)]
+
+
+def by_variables(count):
+    """The environment of each of so many hosts, with the address of the first alone."""
+    address = f"localhost:{free_port()}"
+    return [
+        {
+            "KERAS_DISTRIBUTION_JOB_ADDRESSES": address,
+            "KERAS_DISTRIBUTION_NUM_PROCESSES": str(count),
+            "KERAS_DISTRIBUTION_PROCESS_ID": str(index),
+        }
+        for index in range(count)
+    ]
+
+
+def lengthen(run, epochs):
+    """Let a run go on to so many epochs."""
+    config = runs.read_config(run)
+    config["settings"]["epochs"] = epochs
+    runs.write_config(run, config)
 
 
 def finish(processes):
@@ -75,6 +98,29 @@ def test_a_process_must_be_one_of_the_hosts(monkeypatch, hosts, index, message):
         backend.join(hosts, index)
 
 
+@pytest.mark.parametrize(("hosts", "count"), [("a:1,b:2", "3"), ("a:1", "many"), ("a:1", "0")])
+def test_the_number_of_hosts_must_be_right(monkeypatch, hosts, count):
+    monkeypatch.setenv("KERAS_DISTRIBUTION_NUM_PROCESSES", count)
+    with pytest.raises(
+        ValueError, match=f"NUM_PROCESSES must be the number of hosts, '{hosts}', got '{count}'"
+    ):
+        backend.join(hosts, 0)
+
+
+@pytest.mark.slow
+def test_memory_that_ran_out_is_not_a_lost_host(monkeypatch):
+    import jax
+
+    monkeypatch.setattr(backend.keras.distribution, "set_distribution", lambda _: None)
+    monkeypatch.setattr(backend.keras.distribution, "DataParallel", lambda **_: None)
+    for text, kind in (
+        ("RESOURCE_EXHAUSTED: Out of memory allocating 7 bytes.", jax.errors.JaxRuntimeError),
+        ("UNKNOWN: Gloo all-reduce failed: Connection closed by peer", backend.HostLost),
+    ):
+        with pytest.raises(kind, match=text.split(":")[-1]), backend.share(1, backend.Host(0, 2, 2)):
+            raise jax.errors.JaxRuntimeError(text)
+
+
 def test_wrong_usage(tmp_path, tiny, monkeypatch):
     command = [
         "fit",
@@ -100,9 +146,10 @@ def test_wrong_usage(tmp_path, tiny, monkeypatch):
 
 @pytest.mark.slow
 def test_two_hosts_train_as_one_and_take_over_from_each_other(tiny, tmp_path):
-    alone, together = tmp_path / "alone", tmp_path / "together"
+    alone, together, nothing = (tmp_path / name for name in ("alone", "together", "nothing"))
     finish([start(tiny, alone, 2)])
-    assert finish(start_two(tiny, together, 2)).endswith(f"{together}\n")  # gloo has its say before
+    assert finish(start_two(tiny, (together, nothing), 2)).endswith(f"{nothing}\n")  # gloo has its say before
+    assert not nothing.exists()
     for one, two in zip(history(alone), history(together), strict=True):
         assert two == pytest.approx(one, rel=1e-4, abs=1e-5)
     weights = [runs.load_checkpoint(run).weights for run in (alone, together)]
@@ -110,33 +157,69 @@ def test_two_hosts_train_as_one_and_take_over_from_each_other(tiny, tmp_path):
         assert np.abs(one - two).max() < 1e-5
     # a run of one goes on with two, and one of two with one; the settings are the same
     for run in (alone, together):
-        config = runs.read_config(run)
-        config["settings"]["epochs"] = 3
-        runs.write_config(run, config)
-    finish(start_two(tiny, alone, 3, "--resume"))
+        lengthen(run, 3)
+    finish([start(tiny, alone, 3, "--resume", **variables) for variables in by_variables(2)])
     finish([start(tiny, together, 3, "--resume")])
     last = [history(run)[2] for run in (alone, together)]
     assert last[1] == pytest.approx(last[0], rel=1e-3, abs=1e-5)
-    assert not list(together.glob("*part*"))
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("lost", [0, 1])
-def test_a_lost_host_ends_the_other_and_says_so(tiny, tmp_path, lost):
-    processes = start_two(tiny, tmp_path / "run", 10_000)
-    checkpoint, deadline = tmp_path / "run" / runs.CHECKPOINT, time.monotonic() + 300
-    while not checkpoint.exists():
+def test_a_lost_host_ends_the_other_which_says_so_and_can_go_on(tiny, tmp_path):
+    run = tmp_path / "run"
+    processes = start_two(tiny, (run, run), 10_000)
+    deadline = time.monotonic() + 300
+    while not (run / runs.CHECKPOINT).exists():
         assert time.monotonic() < deadline
         assert all(process.poll() is None for process in processes)
         time.sleep(0.2)
-    processes[lost].send_signal(signal.SIGKILL)
-    _, errors = processes[1 - lost].communicate(timeout=120)
-    processes[lost].communicate()
-    assert processes[1 - lost].returncode not in (0, None)
+    processes[1].send_signal(signal.SIGKILL)
+    _, errors = processes[0].communicate(timeout=120)
+    processes[1].communicate()
+    assert processes[0].returncode == 1
+    assert "another host of the training was lost; start all again with --resume" in errors
+    assert "Traceback" not in errors
+    done = len(runs.load_checkpoint(run).history)
+    lengthen(run, done + 1)
+    finish([start(tiny, run, done + 1, "--resume")])
+    assert [row["epoch"] for row in history(run)] == list(range(1, done + 2))
+
+
+@pytest.mark.slow
+def test_an_error_of_the_first_host_ends_both_at_once(tiny, tmp_path):
+    run = tmp_path / "run"
+    run.mkdir()
+    (run / runs.CHECKPOINT).touch()
+    processes = start_two(tiny, (run, run), 10_000)
+    errors = [process.communicate(timeout=120)[1] for process in processes]  # JAX waits 300 s in an exit
+    assert processes[0].returncode == 1
+    assert f"Error: {run} holds a run; --resume goes on with it" in errors[0]
     # JAX's own watch may be quicker, and ends the process from outside of Python with these words
-    words = ("another host of the training was lost; start all again with --resume", "another task died")
-    assert any(each in errors for each in words), errors
-    assert len(runs.load_checkpoint(tmp_path / "run").history) >= 1
+    assert processes[1].returncode not in (0, None)
+    assert any(words in errors[1] for words in ("another host of the training was lost", "another task died"))
+
+
+@pytest.mark.slow
+def test_one_host_of_a_cluster_uses_all_of_its_devices(tiny, tmp_path):
+    two_devices = {"XLA_FLAGS": "--xla_force_host_platform_device_count=2", **by_variables(1)[0]}
+    process = start(tiny, tmp_path / "run", 1, "--batch-size", "3", **two_devices)
+    _, errors = process.communicate(timeout=120)
+    assert process.returncode == 1
+    assert "batch_size must be a multiple of the 2 devices of all hosts, got 3" in errors
+    shared = """
+from keras.distribution import distribution
+from specksim_train import backend
+with backend.share(1, backend.join()):
+    print(distribution().device_mesh.devices.size)
+"""
+    found = subprocess.run(
+        [sys.executable, "-c", shared],
+        env={**JAX, **two_devices, **by_variables(1)[0]},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert found.stdout.split()[-1] == "2"
 
 
 @pytest.mark.slow
