@@ -5,8 +5,9 @@
 
 gradients: each of two processes trains on windows of 128 × 128 pixels, four a step, with one thread. A step
 of two that share their gradients is compared to one of two that do not, started together: the difference is
-gradients, waiting included. feed: one process makes or fetches the same 600 pairs of 256 × 256 pixels in each
-way that there is. Needs the extras [jax] and [dask].
+gradients, waiting included. feed: one process makes or fetches pairs of 256 × 256 pixels in each way that
+there is. With --simulate every host makes all sandpaper fields, and its own part of the pairs. Needs the
+extras [jax] and [dask].
 """
 
 import argparse
@@ -17,11 +18,12 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 PAIRS, SIDE = 4, 128
 FILTERS = (16, 64)
-FED, BATCH = 600, 8
+FED, BATCH = 150, 8
 
 
 def train(filters: int, steps: int, hosts: str, index: int) -> None:
@@ -90,61 +92,60 @@ def two(filters: int, steps: int, together: bool) -> tuple[float, float]:
 
 
 def report_feeds() -> None:
-    """Pairs a second for one core, by where they come from."""
+    """What a pair costs the cores of all hosts together, by where it comes from."""
     os.environ["KERAS_BACKEND"] = "jax"
     from distributed import Client, LocalCluster
 
     from specksim import Setup, generate
     from specksim.request import Request
     from specksim_train.augmentation import Augmentation
-    from specksim_train.backend import ALONE, Host
     from specksim_train.data import PairFiles
     from specksim_train.feeds import FileFeed
-    from specksim_train.simulation import Job, SimulatedPairs, simulate_batch
+    from specksim_train.simulation import LANES, Job, SimulatedPairs, simulate_batch
 
     setup, augmentation = Setup.load("imbl-28kev"), Augmentation()
-    pairs = SimulatedPairs(Request.create(setup), FED)
-    batches = FED // BATCH
+    batches = setup.numerics.pairs_per_field // BATCH  # that share a field
+    pairs = SimulatedPairs(Request.create(setup), LANES * batches * BATCH)
 
-    def jobs(epoch: int, host: Host = ALONE) -> list[Job]:
-        part = host.part(BATCH)
-        return [
-            Job(pairs, 0, epoch, index, BATCH, augmentation, part.start, part.stop)
-            for index in range(batches)
-        ]
+    def seconds(batch: Callable[[Job], object], lane: int) -> tuple[float, float]:
+        """Of a pair, and of the field of all pairs of a lane."""
+        taken = []
+        for k in range(batches):
+            start = time.perf_counter()
+            batch(Job(pairs, 0, 0, lane + k * LANES, BATCH, augmentation))
+            taken.append(time.perf_counter() - start)
+        usual = statistics.median(taken[1:])
+        return usual / BATCH, taken[0] - usual
 
-    def simulate(epoch: int, host: Host = ALONE) -> float:
-        start = time.perf_counter()
-        for job in jobs(epoch, host):
-            simulate_batch(job)
-        return time.perf_counter() - start
-
-    simulate_batch(jobs(0)[0])  # compiles
-    alone = simulate(1)
-    times = {"--simulate, one host": alone}
-    for count in (2, 4):
-        times[f"--simulate, one of {count} hosts, its share"] = simulate(count, Host(0, count)) * count
     with (
         LocalCluster(n_workers=1, threads_per_worker=1, dashboard_address=None) as cluster,
         Client(cluster) as client,
     ):
-        client.submit(simulate_batch, jobs(0)[0]).result()
-        start = time.perf_counter()
-        for future in [client.submit(simulate_batch, job) for job in jobs(5)]:
-            future.result()
-        times["a Dask worker, with the way here"] = time.perf_counter() - start
+
+        def fetch(job: Job) -> object:
+            return client.submit(simulate_batch, job).result()
+
+        here, there = [], []
+        for lane in range(LANES):  # in turns, since the machine's speed drifts
+            here.append(seconds(simulate_batch, lane))
+            there.append(seconds(fetch, lane))
+    pair, field = (statistics.median(each) for each in zip(*here[1:], strict=True))  # lane 0 compiles
+    fetched, _ = (statistics.median(each) for each in zip(*there[1:], strict=True))
+    share = field / (batches * BATCH)
+    times = {f"--simulate, {count} hosts": pair + count * share for count in (1, 2, 3, 4, 8)}
+    times["a Dask worker, with the way here"] = fetched + share
     with tempfile.TemporaryDirectory() as folder:
-        path = generate(Path(folder) / "pairs.h5", setup, n=FED // 4, workers=1)
+        path = generate(Path(folder) / "pairs.h5", setup, n=FED, workers=1)
         feed = FileFeed(PairFiles([path]), BATCH, augmentation=augmentation)
         start = time.perf_counter()
-        for _ in range(4):
-            for index in range(len(feed)):
-                feed.batch(index)
-        times["a file"] = time.perf_counter() - start
-    print("| from | pairs/s and core | time, against one host that simulates |")
+        for index in range(len(feed)):
+            feed.batch(index)
+        times["a file"] = (time.perf_counter() - start) / FED
+    print(f"a pair {pair:.4f} s, a field {field:.2f} s, one for {batches * BATCH} pairs")
+    print("| from | all cores' time for a pair, ms | against one host that simulates |")
     print("|---|---|---|")
     for name, taken in times.items():
-        print(f"| {name} | {FED / taken:.0f} | {taken / alone:.2f} |")
+        print(f"| {name} | {1e3 * taken:.1f} | {taken / (pair + share):.2f} |")
 
 
 def main() -> None:
