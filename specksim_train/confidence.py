@@ -12,7 +12,8 @@ import keras
 import numpy as np
 from keras import layers, ops
 
-from specksim_train.layers import Parameterless, block_means, enlarge, gaussian_taps, window_mean
+from specksim_train.layers import Parameterless
+from specksim_train.operations import block_means, enlarge, gaussian_taps, window_mean
 
 _PACKAGE = "specksim"
 ERROR_IN_SCALES = 1.3
