@@ -95,9 +95,9 @@ def model_card(name: str, config: dict[str, Any], history: list[runs.Row], radiu
         "| output | (B, H, W, 4) detector pixels: (dx, dy), reference → sample, and their standard errors |",
         f"| looks around | {radius_px} px at most |",
         f"| trained on | {source}; frames of {seen['frame'][0]} × {seen['frame'][1]} |",
-        f"| displacements | up to {domain['displacement_px']:.2f} px |",
-        f"| visibility | {domain['visibility'][0]:.2f} to {domain['visibility'][1]:.2f} |",
-        f"| mean counts | {counts} |",
+        f"| trusted for displacements | up to {domain['displacement_px']:.2f} px |",
+        f"| … visibility | {domain['visibility'][0]:.2f} to {domain['visibility'][1]:.2f} |",
+        f"| … mean counts | {counts} |",
         f"| epochs | {len(history)}, best {best['epoch']:.0f} |",
         f"| mean endpoint error, all pixels | {best[prefix + 'error_px']:.4f} px |",
         f"| mean endpoint error, valid pixels | {best[prefix + 'error_valid_px']:.4f} px |",
@@ -106,7 +106,7 @@ def model_card(name: str, config: dict[str, Any], history: list[runs.Row], radiu
         "The errors are those of the "
         + ("validation data." if prefix else "training data: none were held out."),
         "",
-        "Outside of these ranges the network extrapolates; `predict` warns. Training data: "
+        "Trusted a tenth beyond what it was trained on; further out `predict` warns. Training data: "
         + (
             ", ".join(f"`{path}` ({digest[:12]})" for path, digest in seen["content_hashes"].items())
             or "none kept"
