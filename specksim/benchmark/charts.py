@@ -19,6 +19,7 @@ COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")
 MARKERS = ("o", "s", "^", "D", "v", "P", "X")  # not as many as colours: both together repeat late
 _LINES = ("-", "--", "-.", ":")
 _BOUND = "#555555"
+_LABEL_SHARE = 0.1  # of the width of an axis, for a number of three digits
 _WIDTH_IN = 5.2  # narrow: scaled to a phone's screen the words must stay large enough
 _RC: dict[Any, Any] = {
     "text.parse_math": False,  # labels are the user's
@@ -202,8 +203,19 @@ def _scale(axis: Axes, x: Sequence[float], ticks: Sequence[float]) -> None:
     if min(x) > 0 and max(x) / min(x) >= 5:
         _logarithmic(axis, "x", x)
     if ticks:
-        axis.set_xticks(list(ticks), [f"{tick:g}" for tick in ticks], minor=False)
+        axis.set_xticks(list(ticks), _tick_labels(axis, ticks), minor=False)
         axis.xaxis.set_minor_formatter(NullFormatter())
+
+
+def _tick_labels(axis: Axes, ticks: Sequence[float]) -> list[str]:
+    """Three digits of each; nothing where the one before leaves no room."""
+    to_share = axis.transScale + axis.transLimits
+    low, labels = -math.inf, []
+    for tick in ticks:
+        (place,) = to_share.transform([(tick, axis.get_ylim()[0])])[:, 0]
+        labels.append(f"{tick:.3g}" if place - low >= _LABEL_SHARE else "")
+        low = place if labels[-1] else low
+    return labels
 
 
 def _logarithmic(axis: Axes, which: str, values: Sequence[float]) -> None:

@@ -7,7 +7,7 @@ import re
 
 import pytest
 
-from specksim.benchmark import page, pictures, tables
+from specksim.benchmark import charts, page, pictures, tables
 from specksim.benchmark.report import write_report
 from specksim.benchmark.view import Number, Row, crossing, read_view
 from tests.benchmark.made_up import (
@@ -230,6 +230,15 @@ def test_the_other_tables(view):
     assert [row[-1].best for row in star.rows] == [False] * 5 + [True]
     assert tables.failure_table(view).rows[0][-1].text.startswith("window must not exceed <b>")
     assert tables.settings_table(view).rows[0][6].text == "window 9: 0.0410, 0.0210; window 17: –, –"
+
+
+def test_numbers_on_an_axis_keep_apart():
+    places = (0.0972593, 0.165253, 0.250071, 0.341436, 0.446184, 0.503256)
+    series = charts.Series("umpa", 0, places, (0.05,) * 6, (0.04,) * 6, (0.06,) * 6)
+    (axis,) = charts.curves([series], "visibility", "error", ticks=places).axes
+    assert list(axis.get_xticks()) == list(places)
+    labels = [label.get_text() for label in axis.get_xticklabels()]
+    assert labels == ["0.0973", "0.165", "0.25", "0.341", "0.446", ""]
 
 
 def test_what_is_not_there_is_left_out(tmp_path):
