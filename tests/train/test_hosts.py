@@ -21,6 +21,15 @@ ARGUMENTS = ["--architecture", "unet", "--filters", "2", "--batch-size", "4"]
 JAX = {**os.environ, "KERAS_BACKEND": "jax", "XLA_FLAGS": "--xla_cpu_multi_thread_eigen=false"}
 
 
+@pytest.fixture(scope="module", autouse=True)
+def compiled_once(tmp_path_factory):
+    """The processes of these tests compile the same steps."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setitem(JAX, "JAX_COMPILATION_CACHE_DIR", str(tmp_path_factory.mktemp("compiled")))
+        patch.setitem(JAX, "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0")
+        yield
+
+
 def start(tiny, out, epochs, *more, **variables):
     files = [str(tiny["training"]), "--validation", str(tiny["validation"]), "--out", str(out)]
     command = [sys.executable, "-m", "specksim_train", "fit", *files, *ARGUMENTS, "--epochs", str(epochs)]
