@@ -122,7 +122,8 @@ def join(addresses: str | None = None, index: int | None = None) -> Host:
 
     jax.config.update("jax_cpu_collectives_implementation", "gloo")
     try:
-        keras.distribution.initialize(places[0], count, int(given))
+        # not Keras' own, which lets JAX look for a cluster: in a SLURM task that takes one GPU of all
+        jax.distributed.initialize(places[0], count, int(given), cluster_detection_method="deactivate")
     except Exception as error:  # XlaRuntimeError of whatever happens on the way
         reason = str(error).strip().splitlines() or [type(error).__name__]
         raise RuntimeError(f"the hosts {addresses} cannot be reached: {reason[0]}") from None
@@ -130,23 +131,23 @@ def join(addresses: str | None = None, index: int | None = None) -> Host:
 
 
 class HostLost(RuntimeError):
-    """Another process of those that train together has ended; JAX cannot shut down in order any more."""
+    """What trains together has lost a process, or a device; JAX cannot shut down in order any more."""
+
+
+_OF_OTHERS = ("Gloo", "NCCL", "coordination service", "heartbeat", "onnection")
+"""Words of the errors that come of another process."""
 
 
 @contextlib.contextmanager
 def _all_hosts() -> Iterator[None]:
-    import jax
-
     keras.distribution.set_distribution(keras.distribution.DataParallel(auto_shard_dataset=False))
     try:
         yield
     except Exception as error:  # of JAX, or what layers above it made of that
-        text = str(error)
-        of_jax = isinstance(error, jax.errors.JaxRuntimeError) and "RESOURCE_EXHAUSTED" not in text
-        if not (of_jax or "Gloo" in text or "NCCL" in text):
+        if not any(words in str(error) for words in _OF_OTHERS):
             raise
-        reason = (text.strip().splitlines() or ["no reason given"])[0]
-        message = f"another host of the training was lost; start all again with --resume ({reason})"
+        reason = str(error).strip().splitlines()[0]
+        message = f"another host or device of the training was lost; start all again with --resume ({reason})"
         raise HostLost(message) from None
     finally:
         keras.distribution.set_distribution(None)

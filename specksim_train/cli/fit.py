@@ -38,9 +38,21 @@ if TYPE_CHECKING:
     show_default=True,
     help="Filters of the first block; 16 is compact.",
 )
-@click.option("--epochs", type=click.IntRange(min=1), default=100, show_default=True)
-@click.option("--batch-size", type=click.IntRange(min=1), default=8, show_default=True)
-@click.option("--learning-rate", type=float, default=1e-3, show_default=True)
+@click.option(
+    "--epochs",
+    type=click.IntRange(min=1),
+    default=100,
+    show_default=True,
+    help="In all; at most, with --stop-after.",
+)
+@click.option(
+    "--batch-size",
+    type=click.IntRange(min=1),
+    default=8,
+    show_default=True,
+    help="Pairs a step, all devices together.",
+)
+@click.option("--learning-rate", type=float, default=1e-3, show_default=True, help="At the start.")
 @click.option(
     "--schedule",
     type=click.Choice(["cosine", "plateau", "constant"]),
@@ -59,16 +71,30 @@ if TYPE_CHECKING:
     "--stop-after", type=click.IntRange(min=1), help="Stop after so many epochs without improvement."
 )
 @click.option("--crop", type=click.IntRange(min=16), help="Train on windows of this size, a multiple of 16.")
-@click.option("--drift-share", type=click.FloatRange(0, 1), help="Share of pairs given a drift.")
-@click.option("--still-share", type=click.FloatRange(0, 1), help="Share of pairs without any motion.")
+@click.option(
+    "--drift-share",
+    type=click.FloatRange(0, 1),
+    help="Share of pairs whose sample is cut out some whole pixels beside.  [default: 0.25]",
+)
+@click.option(
+    "--still-share",
+    type=click.FloatRange(0, 1),
+    help="Share of pairs of which the reference is split in two: no motion.  [default: 0.03]",
+)
 @click.option(
     "--photons",
     nargs=2,
     type=float,
     metavar="LOW HIGH",
-    help="Fresh photon noise: range of mean counts.",
+    help="Fresh photon noise: range of mean counts. Default: the noise of the files.",
 )
-@click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True)
+@click.option(
+    "--seed",
+    type=click.IntRange(min=0),
+    default=0,
+    show_default=True,
+    help="Of weights, order and noise.",
+)
 @click.option(
     "--simulate",
     metavar="NAME|FILE.toml",
@@ -97,9 +123,11 @@ if TYPE_CHECKING:
     help="Share of the simulated pairs in which beam or detector move too.",
 )
 @click.option(
-    "--pairs", type=click.IntRange(min=1), default=1200, show_default=True, help="Simulated an epoch."
+    "--pairs", type=click.IntRange(min=1), default=1200, show_default=True, help="Pairs to simulate an epoch."
 )
-@click.option("--workers", type=click.IntRange(min=1), default=1, show_default=True, help="That simulate.")
+@click.option(
+    "--workers", type=click.IntRange(min=1), default=1, show_default=True, help="Processes that simulate."
+)
 @click.option(
     "--from",
     "from_model",
@@ -115,7 +143,11 @@ if TYPE_CHECKING:
     help="auto: mixed on accelerators. mixed pays on CPUs with instructions for bfloat16 too.",
 )
 @click.option(
-    "--devices", type=click.IntRange(min=1), default=1, show_default=True, help="That share a batch."
+    "--devices",
+    type=click.IntRange(min=1),
+    default=1,
+    show_default=True,
+    help="Devices of this host that share a batch.",
 )
 @click.option(
     "--hosts",
@@ -153,11 +185,15 @@ def fit(
     together = hosts is not None or "KERAS_DISTRIBUTION_JOB_ADDRESSES" in os.environ
     for refused, why in (
         (bool(train) == bool(simulate), "give either training files or --simulate"),
-        (assignments and not simulate, "--set goes with --simulate"),
+        (
+            not simulate and _given("assignments", "material", "geometries", "drift", "pairs", "workers"),
+            "--set, --material, --geometry, --drift, --pairs and --workers go with --simulate",
+        ),
         (
             simulate and settings["crop"],
             "--crop goes with training files; for --simulate set the frame in its setup",
         ),
+        (index is not None and not together, "--host goes with --hosts"),
         (
             together and settings["devices"] != 1,
             "--devices goes with one host; several use all of their devices",
@@ -200,12 +236,18 @@ def _leaving_at_once() -> Iterator[None]:
     """End the process on an error: in an orderly exit it waits for the other hosts, and they for it."""
     try:
         yield
-    except (*EXPECTED, KeyboardInterrupt) as error:
-        if is_verbose():
+    except BaseException as error:
+        if is_verbose() or not isinstance(error, (*EXPECTED, KeyboardInterrupt)):
             traceback.print_exc()
         click.echo(f"Error: {one_line(error)}", err=True)
         sys.stderr.flush()
         os._exit(1)
+
+
+def _given(*names: str) -> bool:
+    """Whether any of these options is on the command line."""
+    source = click.get_current_context().get_parameter_source
+    return any(source(name) == click.core.ParameterSource.COMMANDLINE for name in names)
 
 
 def _augmentation(**given: Any) -> "Augmentation":

@@ -123,6 +123,7 @@ def test_memory_that_ran_out_is_not_a_lost_host(monkeypatch):
     monkeypatch.setattr(backend.keras.distribution, "set_distribution", lambda _: None)
     monkeypatch.setattr(backend.keras.distribution, "DataParallel", lambda **_: None)
     for text, kind in (
+        ("INTERNAL: CUDNN_STATUS_EXECUTION_FAILED", jax.errors.JaxRuntimeError),
         ("RESOURCE_EXHAUSTED: Out of memory allocating 7 bytes.", jax.errors.JaxRuntimeError),
         ("UNKNOWN: Gloo all-reduce failed: Connection closed by peer", backend.HostLost),
     ):
@@ -146,6 +147,9 @@ def test_wrong_usage(tmp_path, tiny, monkeypatch):
     )  # or the command chooses JAX for good
     result = CliRunner().invoke(main, [*command, "--devices", "2"])
     assert (result.exit_code, "several use all of their devices" in result.output) == (2, True)
+    monkeypatch.delenv("KERAS_DISTRIBUTION_JOB_ADDRESSES", raising=False)
+    result = CliRunner().invoke(main, [*command[:-4], "--host", "0"])
+    assert (result.exit_code, "--host goes with --hosts" in result.output) == (2, True)
     if backend.keras.backend.backend() != "jax":
         result = CliRunner().invoke(main, command)
         assert result.exit_code == 1
@@ -171,6 +175,18 @@ def test_two_hosts_train_as_one_and_take_over_from_each_other(tiny, tmp_path):
     finish([start(tiny, together, 3, "--resume")])
     last = [history(run)[2] for run in (alone, together)]
     assert last[1] == pytest.approx(last[0], rel=1e-3, abs=1e-5)
+    weights = [runs.load_checkpoint(run).weights for run in (alone, together)]
+    for one, two in zip(*weights, strict=True):
+        assert np.abs(one - two).max() < 1e-4
+
+
+LOST = "another host or device of the training was lost; start all again with --resume"
+
+
+def said_it_lost_another(process, errors):
+    """JAX's own watch may be quicker, and ends the process from outside of Python with its own words."""
+    assert process.returncode not in (0, None)
+    return LOST in errors or "another task died" in errors
 
 
 @pytest.mark.slow
@@ -186,12 +202,20 @@ def test_a_lost_host_ends_the_other_which_says_so_and_can_go_on(tiny, tmp_path):
     _, errors = processes[0].communicate(timeout=120)
     processes[1].communicate()
     assert processes[0].returncode == 1
-    assert "another host of the training was lost; start all again with --resume" in errors
+    assert LOST in errors
     assert "Traceback" not in errors
     done = len(runs.load_checkpoint(run).history)
-    lengthen(run, done + 1)
-    finish([start(tiny, run, done + 1, "--resume")])
-    assert [row["epoch"] for row in history(run)] == list(range(1, done + 2))
+    processes = start_two(tiny, (run, run), 10_000, "--resume")
+    while len(runs.load_checkpoint(run).history) == done:
+        assert time.monotonic() < deadline
+        assert all(process.poll() is None for process in processes)
+        time.sleep(0.2)
+    processes[0].send_signal(signal.SIGKILL)
+    _, errors = processes[1].communicate(timeout=120)
+    processes[0].communicate()
+    assert said_it_lost_another(processes[1], errors), errors
+    epochs = [row["epoch"] for row in history(run)]
+    assert epochs == list(range(1, len(epochs) + 1))
 
 
 @pytest.mark.slow
@@ -203,9 +227,7 @@ def test_an_error_of_the_first_host_ends_both_at_once(tiny, tmp_path):
     errors = [process.communicate(timeout=120)[1] for process in processes]  # JAX waits 300 s in an exit
     assert processes[0].returncode == 1
     assert f"Error: {run} holds a run; --resume goes on with it" in errors[0]
-    # JAX's own watch may be quicker, and ends the process from outside of Python with these words
-    assert processes[1].returncode not in (0, None)
-    assert any(words in errors[1] for words in ("another host of the training was lost", "another task died"))
+    assert said_it_lost_another(processes[1], errors[1]), errors[1]
 
 
 @pytest.mark.slow
@@ -216,19 +238,22 @@ def test_one_host_of_a_cluster_uses_all_of_its_devices(tiny, tmp_path):
     assert process.returncode == 1
     assert "batch_size must be a multiple of the 2 devices of all hosts, got 3" in errors
     shared = """
+import jax
 from keras.distribution import distribution
 from specksim_train import backend
 with backend.share(1, backend.join()):
-    print(distribution().device_mesh.devices.size)
+    print(distribution().device_mesh.devices.size, jax.config.jax_cuda_visible_devices)
 """
+    of_slurm = {"SLURM_JOB_ID": "7", "SLURM_STEP_NODELIST": "node01", "SLURM_NTASKS": "1"}
+    of_slurm |= {"SLURM_PROCID": "0", "SLURM_LOCALID": "0"}
     found = subprocess.run(
         [sys.executable, "-c", shared],
-        env={**JAX, **two_devices, **by_variables(1)[0]},
+        env={**JAX, **two_devices, **of_slurm, **by_variables(1)[0]},
         capture_output=True,
         text=True,
         check=True,
     )
-    assert found.stdout.split()[-1] == "2"
+    assert found.stdout.split()[-2:] == ["2", "all"]
 
 
 @pytest.mark.slow
