@@ -1,9 +1,14 @@
 """Files that appear in one piece: the old one, or the new one."""
 
 import os
+import zipfile
+import zlib
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
+
+DAMAGED_NPZ = (ValueError, KeyError, EOFError, zipfile.BadZipFile, zlib.error)
+"""What NumPy raises for an .npz file that is none, or is not whole."""
 
 
 def write_atomically(path: Path, write: Callable[[Path], Any]) -> None:

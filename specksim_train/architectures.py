@@ -127,9 +127,12 @@ ARCHITECTURES: dict[str, Callable[..., keras.Model]] = {
     "guided-unet": build_guided_unet,
     "unet": build_plain_unet,
 }
+LARGEST_PX = {"guided-unet": 5.0, "unet": 3.0}
+"""Of a displacement that is not that of the whole frame, beyond which it is lost: `benchmarks/linearity.py
+--part`."""
 
 
-def build(architecture: str, base_filters: int, input_shape: Shape = _ANY_SIZE) -> keras.Model:
+def build(architecture: str, base_filters: int) -> keras.Model:
     """A trainable model by the name of its architecture.
 
     Raises
@@ -139,7 +142,7 @@ def build(architecture: str, base_filters: int, input_shape: Shape = _ANY_SIZE) 
     """
     if architecture not in ARCHITECTURES:
         raise ValueError(f"architecture must be one of {', '.join(ARCHITECTURES)}, got {architecture!r}")
-    return ARCHITECTURES[architecture](input_shape, base_filters)
+    return ARCHITECTURES[architecture](_ANY_SIZE, base_filters)
 
 
 def receptive_radius_px(model: keras.Model) -> int:

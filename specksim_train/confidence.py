@@ -12,6 +12,7 @@ import keras
 import numpy as np
 from keras import layers, ops
 
+from specksim.retrieval.alignment import align
 from specksim_train.layers import Parameterless
 from specksim_train.operations import block_means, enlarge, gaussian_taps, window_mean
 
@@ -55,8 +56,8 @@ def standard_error(features: Any, shift: Any, misfit: Any | None = None) -> Any:
 def calibrate(model: keras.Model, feed: Iterable[tuple[np.ndarray, np.ndarray]]) -> float:
     """Scale the standard errors of a network so that 68 % of its errors on held-out pairs lie within them.
 
-    A network is surer of what it has learned by heart than it may be, and less sure of frames at rest than it
-    could be if half of those that it learned from drift.
+    A network is surer of what it has learned by heart than it may be. Pairs are aligned as before a
+    prediction.
 
     Parameters
     ----------
@@ -77,8 +78,10 @@ def calibrate(model: keras.Model, feed: Iterable[tuple[np.ndarray, np.ndarray]])
     """
     ratios = []
     for images, target in feed:
-        whole = np.asarray(model.predict_on_batch(images))
-        ratio = np.abs(whole[..., :2] - target[..., :2]) / whole[..., 2:]
+        pairs = [align(image[..., 0], image[..., 1]) for image in images]
+        whole = np.asarray(model.predict_on_batch(np.stack([pair for pair, _, _ in pairs])))
+        drifts = np.array([[[[drift.dx, drift.dy]]] for _, drift, _ in pairs])
+        ratio = np.abs(whole[..., :2] + drifts - target[..., :2]) / whole[..., 2:]
         ratios.append(ratio[:, ::_EVERY_PX, ::_EVERY_PX].ravel())
     factor = float(np.quantile(np.concatenate(ratios), _WITHIN))
     if not math.isfinite(factor):

@@ -1,6 +1,5 @@
 """Displacement, transmission and phase from measured images, by a trained network."""
 
-import json
 import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
@@ -12,20 +11,20 @@ from scipy.ndimage import uniform_filter
 
 from specksim.assessment import visibility
 from specksim.retrieval import Retrieval, integrate_phase
-from specksim.retrieval.alignment import BORDER_PX, compare, find_drift, flux_ratio, shift_back
+from specksim.retrieval.alignment import BORDER_PX, align, compare
 from specksim.retrieval.inputs import FEWEST_COUNTS, as_exposures
 from specksim.setups import Setup
-from specksim_train import packed
+from specksim_train import packed, runs
 from specksim_train.tiling import predict_tiled
 
 TILE_PX = 1280
 """Largest tile: the compact guided network takes less than 2 GB with it."""
 
-_FILES = ("best.keras", "last.keras")
 _WEIGHTS = Path(__file__).parent / "weights"
 _SCATTER_PX = 15  # window in which exposures are compared, for the standard errors of their mean
 _LOOKED_AT_PX = 128  # window in which the speckle's visibility is measured, smaller than the beam's profile
 _LEAST_QUALITY, _TRUSTED_QUALITY = 0.3, 0.5
+_MOST_UNEXPLAINED = 0.05
 
 
 class OutsideTraining(UserWarning):
@@ -49,14 +48,11 @@ def load(name: str | Path) -> "Network":
     ------
     ValueError
         If there is no such model, the file is damaged or would run code of its own, or the model does not
-        turn two images of any size into two maps.
+        turn two images of any size into four maps.
     """
     place = find_model(name)
-    config_file = place / "config.json" if place.is_dir() else place.with_name("config.json")
-    try:
-        config = json.loads(config_file.read_text(encoding="utf-8")) if config_file.exists() else {}
-    except ValueError as error:
-        raise ValueError(f"{config_file}: not JSON: {error}") from None
+    run = place if place.is_dir() else place.parent
+    config = runs.read_config(run) if (run / runs.CONFIG).exists() else {}
     model = packed.unpack(place) if place.is_dir() else _load_model(place)
     from specksim_train import backend
 
@@ -75,10 +71,10 @@ def find_model(name: str | Path) -> Path:
     if path.is_dir():
         if packed.is_packed(path):
             return path
-        for file in _FILES:
+        for file in (runs.BEST, runs.LAST):
             if (path / file).is_file():
                 return path / file
-        raise ValueError(f"{path}: a run folder must hold {' or '.join(_FILES)}, got neither")
+        raise ValueError(f"{path}: a run folder must hold {runs.BEST} or {runs.LAST}, got neither")
     if path.suffix == ".keras":
         if not path.is_file():
             raise ValueError(f"{path}: there is no such model file")
@@ -154,7 +150,7 @@ class Network:
         sample: np.ndarray,
         *,
         setup: Setup | None = None,
-        tile: int = TILE_PX,
+        tile: int | None = None,
         overlap: int | None = None,
         subtract_drift: bool = False,
         integration: str | None = None,
@@ -167,8 +163,8 @@ class Network:
             Raw counts, any H and W >= 16; of K exposures the mean displacement is returned.
         setup : Setup, optional
             With it the phase is integrated.
-        tile : int
-            Largest tile, pixels, a multiple of 16; memory grows with its square.
+        tile : int, optional
+            Largest tile, pixels, a multiple of 16; memory grows with its square. Default: 1280.
         overlap : int, optional
             Pixels by which tiles overlap on each side. Default: as far as the network looks, which gives
             what one piece would.
@@ -202,12 +198,15 @@ class Network:
         Notes
         -----
         The standard error of a mean of K displacements is s² − (1 − 1/K) v under the root, and at least
-        s²/K, with s² the mean of the single standard errors squared and v the variance among the exposures,
-        in windows of 15 px: what all of them have wrong stays.
+        s²/K and v/K, with s² the mean of the single standard errors squared and v the variance among the
+        exposures, in windows of 15 px: what all of them have wrong stays.
         """
         references, samples = as_exposures(reference, sample)
         reach = self.radius_px if overlap is None else overlap
-        results = [self._predict_pair(*pair, tile, reach) for pair in zip(references, samples, strict=True)]
+        results = [
+            self._predict_pair(*pair, tile or TILE_PX, reach)
+            for pair in zip(references, samples, strict=True)
+        ]
         result = results[0] if len(results) == 1 else _averaged(results)
         if subtract_drift:
             dx = result.dx - np.float32(result.parameters["drift_dx_px"])
@@ -234,24 +233,22 @@ class Network:
         return result
 
     def _predict_pair(self, reference: np.ndarray, sample: np.ndarray, tile: int, overlap: int) -> Retrieval:
-        drift = find_drift(reference, sample)
-        aligned = shift_back(sample, drift)
-        flux = flux_ratio(reference, aligned)
-        images = np.stack([reference, aligned / np.float32(flux)], axis=-1)
+        images, drift, flux = align(reference, sample)
         maps = predict_tiled(self._run, images, tile, overlap)
-        del images, aligned
+        del images
         shift, error = maps[..., :2], maps[..., 2:]
         dx, dy = shift[..., 0] + np.float32(drift.dx), shift[..., 1] + np.float32(drift.dy)
         quality, transmission = compare(reference, sample, dx, dy)
         messages = unlike_training(self.domain, reference, shift[quality > _TRUSTED_QUALITY])
         if not drift.found:
             messages.append("reference and sample share no pattern that could be matched as a whole")
-        inside = tuple(
-            slice(BORDER_PX, -BORDER_PX if size > 2 * BORDER_PX else None) for size in quality.shape
-        )
-        correlation = float(np.median(quality[inside]))
-        if correlation < _LEAST_QUALITY:
-            messages.append(f"the result does not explain the sample: median correlation {correlation:.2f}")
+        inside = quality[_shared(quality.shape[0], drift.dy), _shared(quality.shape[1], drift.dx)]
+        unexplained = float(np.mean(inside < _LEAST_QUALITY)) if inside.size else 0.0
+        if unexplained > _MOST_UNEXPLAINED:
+            messages.append(
+                f"the result does not explain the sample in {unexplained:.0%} of the pixels (correlation "
+                f"below {_LEAST_QUALITY}): its displacement is too large, or its speckle too faint"
+            )
         parameters = {
             "model": self.name,
             "drift_dx_px": float(np.median(dx)),
@@ -265,6 +262,12 @@ class Network:
         }
         errors = {"dx_error": error[..., 0].copy(), "dy_error": error[..., 1].copy()}
         return Retrieval(dx, dy, quality, transmission, **errors, method="unet", parameters=parameters)
+
+
+def _shared(size: int, drift: int) -> slice:
+    """What of an axis has a counterpart in the sample, but for a border."""
+    border = min(BORDER_PX, size // 4)
+    return slice(border + max(-drift, 0), max(size - border - max(drift, 0), 0))
 
 
 def unlike_training(domain: Mapping[str, Any], reference: np.ndarray, shift: np.ndarray) -> list[str]:
@@ -298,7 +301,7 @@ def unlike_training(domain: Mapping[str, Any], reference: np.ndarray, shift: np.
     if limit is not None and len(shift):
         largest = float(np.quantile(np.hypot(shift[:, 0], shift[:, 1]), 0.999))
         if largest > limit:
-            messages.append(f"displacements reach {largest:.3g} px, the training had up to {limit:.3g} px")
+            messages.append(f"displacements reach {largest:.3g} px, the network finds up to {limit:.3g} px")
     return messages
 
 
@@ -344,8 +347,9 @@ def _averaged(results: list[Retrieval]) -> Retrieval:
     for name in ("dx", "dy"):
         single = np.mean(maps[f"{name}_error"] ** 2, axis=0)
         scatter = uniform_filter(maps[name].var(axis=0, ddof=1), _SCATTER_PX, mode="nearest")
-        share = 1 - 1 / len(results)
-        means[f"{name}_error"] = np.sqrt(np.maximum(single - share * scatter, single / len(results)))
+        count = len(results)
+        least = np.maximum(single, scatter) / count
+        means[f"{name}_error"] = np.sqrt(np.maximum(single - (1 - 1 / count) * scatter, least))
     return Retrieval(
         **means,
         method=results[0].method,

@@ -99,7 +99,7 @@ class IteratedShift(Parameterless):
 
     Notes
     -----
-    After Quénot, Bohic, Brun, Applied Sciences 12, 2022, doi:10.3390/app12020640. Differences and
+    After Quénot et al., Optica 8, 1412, 2021, doi:10.1364/OPTICA.434954. Differences and
     interpolation are least accurate for the sharpest speckle: for windows of 6 px and more both images are
     blurred with a sigma of 1 px. Narrower ones see them as they are: what the wide ones left is small, and
     blurring would cost them contrast that they cannot spare.

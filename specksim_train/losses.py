@@ -35,8 +35,8 @@ def likelihood_loss(target: Any, prediction: Any) -> Any:
 def training_loss(target: Any, prediction: Any) -> Any:
     """`endpoint_loss`, which trains the displacement, and a little `likelihood_loss`, for its error.
 
-    Neither has a gradient with respect to the other's parameters; the factor keeps the second out of the
-    common norm at which gradients are clipped.
+    Neither has a gradient with respect to the other's parameters; the factor keeps those of the second below
+    the norm at which the gradients of each variable are clipped.
     """
     return endpoint_loss(target, prediction) + _SHARE * likelihood_loss(target, prediction)
 

@@ -63,7 +63,6 @@ def unet(
     except ModuleNotFoundError as error:
         raise MethodUnavailable(f"method 'unet' {error}") from None
     network = _network(model if model is not None else shipped_for(setup))
-    options = {} if tile is None else {"tile": tile}
     try:
         return network.predict(
             reference,
@@ -72,7 +71,7 @@ def unet(
             overlap=overlap,
             subtract_drift=subtract_drift,
             integration=integration,
-            **options,
+            tile=tile,
         )
     except Exception as error:
         if type(error).__module__.startswith(("tensorflow", "jax")):  # they have errors of their own

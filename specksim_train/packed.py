@@ -5,12 +5,12 @@ size costs nothing that can be measured: weights are rounded by 0.05 % at most.
 """
 
 import shutil
-import zipfile
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from specksim.files import DAMAGED_NPZ
 from specksim_train import runs
 
 WEIGHTS = "weights.npz"
@@ -68,7 +68,7 @@ def unpack(folder: Path) -> Any:
         model = architectures.build(settings["architecture"], settings["base_filters"])
         with (folder / WEIGHTS).open("rb") as file, np.load(file, allow_pickle=False) as stored:
             model.set_weights([stored[name].astype(np.float32) for name in sorted(stored.files)])
-    except (ValueError, KeyError, TypeError, EOFError, zipfile.BadZipFile) as error:
+    except (TypeError, *DAMAGED_NPZ) as error:
         reason = str(error).strip().splitlines() or [type(error).__name__]
         raise ValueError(f"{folder}: not a packed network, or damaged: {reason[0]}") from None
     return model

@@ -19,7 +19,7 @@ from typing import Any
 
 import numpy as np
 
-from specksim.files import write_atomically, write_text
+from specksim.files import DAMAGED_NPZ, write_atomically, write_text
 
 CONFIG, BEST, LAST = "config.json", "best.keras", "last.keras"
 HISTORY, CHECKPOINT, CARD = "history.csv", "checkpoint.npz", "model-card.md"
@@ -69,13 +69,13 @@ def load_checkpoint(run: Path) -> Checkpoint:
     """
     path = run / CHECKPOINT
     try:
-        with np.load(path, allow_pickle=False) as stored:
+        with path.open("rb") as file, np.load(file, allow_pickle=False) as stored:
             groups = {
                 group: [stored[name] for name in sorted(stored.files) if name.startswith(f"{group}_")]
                 for group in ("weight", "optimizer")
             }
             history = json.loads(stored["history"].tobytes())
-    except (ValueError, KeyError, EOFError) as error:
+    except DAMAGED_NPZ as error:
         raise ValueError(f"{path}: not a checkpoint, or damaged: {error}") from None
     return Checkpoint(groups["weight"], groups["optimizer"], history)
 

@@ -15,6 +15,7 @@ import keras
 import numpy as np
 
 from specksim.files import write_atomically
+from specksim.retrieval.inputs import FEWEST_COUNTS
 from specksim_train import architectures, backend, inference, losses, runs
 from specksim_train.augmentation import Augmentation
 from specksim_train.backend import ALONE, Host
@@ -26,7 +27,6 @@ from specksim_train.settings import Settings
 from specksim_train.simulation import SimulatedPairs
 
 VERSION = 1
-_FEWEST_COUNTS = 20.0
 _STEPS_BETWEEN_LOOKS = 16
 
 
@@ -336,22 +336,24 @@ def _configuration(
         "settings": asdict(settings),
         "from_model": None if from_model is None else str(from_model),
         "simulate": None if simulate is None else simulate.describe(),
-        "domain": _domain(trained_on, settings.augmentation),
+        "domain": _domain(trained_on, settings),
         "trained_on": described(trained_on),
         "validated_on": None if held_out is None else described(held_out.survey()),
         "versions": backend.versions(),
     }
 
 
-def _domain(survey: Survey, augmentation: Augmentation) -> dict[str, Any]:
+def _domain(survey: Survey, settings: Settings) -> dict[str, Any]:
     """The images for which the network may be trusted, with a tenth to spare; else `predict` warns."""
-    drift = math.hypot(augmentation.drift_px, augmentation.drift_px) if augmentation.drift_share else 0.0
-    photons = augmentation.photons or survey.photons
+    varied = settings.augmentation
+    drift = math.hypot(varied.drift_px, varied.drift_px) if varied.drift_share else 0.0
+    photons = varied.photons or survey.photons
+    largest = architectures.LARGEST_PX[settings.architecture]
     domain: dict[str, Any] = {
-        "displacement_px": 1.1 * (survey.displacement_px + drift),
+        "displacement_px": min(1.1 * (survey.displacement_px + drift), largest),
         "visibility": [0.9 * survey.visibility[0], 1.1 * survey.visibility[1]],
     }
-    if photons[0] > _FEWEST_COUNTS:  # else the images hold relative intensities
+    if photons[0] > FEWEST_COUNTS:  # else the images hold relative intensities
         domain["photons_per_pixel"] = [0.9 * photons[0], 1.1 * photons[1]]
     return domain
 

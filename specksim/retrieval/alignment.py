@@ -194,3 +194,25 @@ def _correlation(pairs: list[tuple[np.ndarray, np.ndarray]]) -> np.ndarray:
     some = (product > 1e-12) & (variances[0] > 0)
     root = np.sqrt(product, out=np.ones_like(product), where=some)
     return np.where(some, np.clip(covariance / root, 0.0, 1.0), 0.0).astype(np.float32)
+
+
+def align(reference: np.ndarray, sample: np.ndarray) -> tuple[np.ndarray, Drift, float]:
+    """A pair without its drift of whole pixels, and with the flux of the reference.
+
+    Parameters
+    ----------
+    reference, sample : (H, W) float32
+
+    Returns
+    -------
+    images : (H, W, 2) float32
+        Reference and sample.
+    drift : Drift
+        Taken off the sample.
+    flux : float
+        What the sample was divided by.
+    """
+    drift = find_drift(reference, sample)
+    aligned = shift_back(sample, drift)
+    flux = flux_ratio(reference, aligned)
+    return np.stack([reference, aligned / np.float32(flux)], axis=-1), drift, flux

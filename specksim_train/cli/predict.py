@@ -69,7 +69,7 @@ def predict(
 
     from specksim.images import Correction, frame_pairs, open_images
     from specksim.retrieval import write_retrieval
-    from specksim_train.inference import TILE_PX, OutsideTraining, load
+    from specksim_train.inference import OutsideTraining, load
 
     target = result_path(out, (reference, sample), overwrite)
     if figure:
@@ -85,7 +85,7 @@ def predict(
         run = partial(
             load(model).predict,
             setup=setup,
-            tile=tile or TILE_PX,
+            tile=tile,
             overlap=overlap,
             subtract_drift=subtract_drift,
         )

@@ -3,6 +3,7 @@
 import csv
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -17,6 +18,7 @@ from click.testing import CliRunner
 
 from specksim import Setup, generate
 from specksim_train import architectures, losses, report, runs, training
+from specksim_train.augmentation import Augmentation
 from specksim_train.cli import main
 from specksim_train.data import PairFiles
 from specksim_train.feeds import FileFeed
@@ -59,7 +61,12 @@ def undisturbed(tiny, tmp_path_factory):
 
 def test_processes_that_read_for_an_accelerator_do_not_change_a_run(undisturbed, tiny, tmp_path, monkeypatch):
     monkeypatch.setattr(training.backend, "reader_count", lambda: 2)
+    order = []
+    calibrate = training._calibrate
+    monkeypatch.setattr(training, "_calibrate", lambda *given: order.append("scale") or calibrate(*given))
+    monkeypatch.setattr(training.backend, "meet", lambda host: order.append("meet"))
     run = fit([tiny["training"]], tmp_path / "run", validation=tiny["validation"], settings=SMALL)
+    assert order == ["scale", "meet"]  # or the others would be gone, or ended, while the first one scales
     assert all(np.array_equal(a, b) for a, b in zip(weights(run), weights(undisturbed), strict=True))
 
 
@@ -124,6 +131,15 @@ def test_a_killed_run_goes_on_as_if_nothing_had_happened(undisturbed, tiny, tmp_
     subprocess.run([*command, "--resume"], check=True)
     for ours, theirs in zip(weights(tmp_path / "run"), weights(undisturbed), strict=True):
         assert np.array_equal(ours, theirs)
+
+
+@pytest.mark.parametrize("size", [0, 7, 0.5, 0.99])
+def test_a_damaged_checkpoint_is_named(undisturbed, tmp_path, size):
+    content = (undisturbed / runs.CHECKPOINT).read_bytes()
+    path = tmp_path / runs.CHECKPOINT
+    path.write_bytes(content[: int(size * len(content)) if size < 1 else size])
+    with pytest.raises(ValueError, match=f"{path}: not a checkpoint, or damaged"):
+        runs.load_checkpoint(tmp_path)
 
 
 def test_a_run_is_not_overwritten_nor_resumed_with_something_else(undisturbed, tiny, tmp_path):
@@ -244,10 +260,22 @@ def test_grey_values_are_not_split_like_photons(tmp_path):
 
 
 def test_options_that_do_not_go_together_are_wrong_usage():
-    for arguments in (["a.h5", "--set", "beam.energy_kev=25"], ["--simulate", "imbl-28kev", "--crop", "64"]):
+    for arguments in (
+        ["a.h5", "--set", "beam.energy_kev=25"],
+        ["a.h5", "--drift", "0.5"],
+        ["a.h5", "--workers", "2"],
+        ["--simulate", "imbl-28kev", "--crop", "64"],
+    ):
         result = CliRunner().invoke(main, ["fit", *arguments, "--out", "run"])
         assert result.exit_code == 2
-        assert "goes with" in result.output
+        assert re.search("go(es)? with", result.output)
+
+
+def test_help_names_the_defaults_of_the_augmentation():
+    text = " ".join(CliRunner().invoke(main, ["fit", "--help"]).output.split())
+    varied = Augmentation()
+    assert f"beside. [default: {varied.drift_share}]" in text
+    assert f"no motion. [default: {varied.still_share}]" in text
 
 
 def test_without_a_backend_the_command_says_what_to_install(monkeypatch, tmp_path):
@@ -320,8 +348,19 @@ for devices in (1, 2):
 
 @pytest.mark.slow
 def test_the_trainer_passes_on_jax(tmp_path):
-    here = Path(__file__).parent
-    command = [sys.executable, "-m", "pytest", "-q", str(here), "--ignore", str(here / "test_export.py")]
+    rooms = (
+        "architectures",
+        "confidence",
+        "data",
+        "inference",
+        "layers",
+        "losses",
+        "method",
+        "training",
+        "weights",
+    )
+    files = [str(Path(__file__).parent / f"test_{room}.py") for room in rooms]
+    command = [sys.executable, "-m", "pytest", "-q", *files, "-k", "not published"]
     variables = {
         "KERAS_BACKEND": "jax",
         "JAX_COMPILATION_CACHE_DIR": str(tmp_path),
