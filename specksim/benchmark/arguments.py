@@ -59,7 +59,7 @@ class Benchmark:
         if any(number < 1 for number in self.exposures):
             raise ValueError(f"exposures must be >= 1, got {', '.join(map(str, self.exposures))}")
         if self.pairs < 0:
-            raise ValueError(f"pairs must be >= 1, got {self.pairs}")
+            raise ValueError(f"pairs must be >= 0, got {self.pairs}")
         if self.validation and not self.files:
             raise ValueError("validation goes with files: conditions have validation pairs of their own")
 

@@ -86,7 +86,7 @@ def can_be_fitted(scene: Mapping[str, Any], setup: Setup, *, border_px: int = 8)
         _check_bodies(scene.get("bodies", ()))
     except ValueError:
         return False
-    pixel_um, shape = 1e6 * setup.object_pixel_m, (setup.detector.rows, setup.detector.columns)
+    pixel_um, shape = 1e6 * setup.object_pixel_m, setup.detector.shape
     for body in scene["bodies"]:
         radius = body["radius_um"] / pixel_um
         whole = math.pi * radius**2 if body["shape"] == "sphere" else radius * min(shape)
@@ -142,7 +142,7 @@ def fit_bodies(
     too thin by 0.4 % where σ/r = 0.04, and by 1.1 % where it is 0.08. Exact labels give diameter and δ
     within 0.1 %, and 0.2 % where a rim runs along rows or columns.
     """
-    shape = (setup.detector.rows, setup.detector.columns)
+    shape = setup.detector.shape
     if np.shape(dx) != shape or np.shape(dy) != shape:
         raise ValueError(f"dx and dy must have the frame's shape {shape}, got {np.shape(dx)}, {np.shape(dy)}")
     if not 0 < delta < math.inf:
@@ -256,7 +256,7 @@ def _check_shown(bodies: Sequence[Mapping[str, Any]], setup: Setup, border_px: i
 
 def _thickness_px(body: Mapping[str, Any], setup: Setup) -> np.ndarray:
     """Thickness of one body, means over pixels, (H, W), px."""
-    rows, columns, pixel_m = setup.detector.rows, setup.detector.columns, setup.object_pixel_m
+    (rows, columns), pixel_m = setup.detector.shape, setup.object_pixel_m
     grid = Grid(rows * _SUBPIXELS, columns * _SUBPIXELS, pixel_m / _SUBPIXELS)
     points = thickness({"material": "", "bodies": [body]}, grid)[""]
     return points.reshape(rows, _SUBPIXELS, columns, _SUBPIXELS).mean(axis=(1, 3), dtype=np.float64) / pixel_m

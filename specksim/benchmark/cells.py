@@ -36,7 +36,7 @@ from specksim.benchmark.pairs import (
 from specksim.benchmark.results import Failure, Figure, Setting
 from specksim.benchmark.special import special_numbers
 from specksim.dataset import open_dataset
-from specksim.files import write_atomically
+from specksim.files import DAMAGED_NPZ, write_atomically
 from specksim.retrieval import Retrieval
 from specksim.retrieval.registry import MethodUnavailable
 from specksim.workers import Tick
@@ -359,8 +359,7 @@ def load_cell(path: Path) -> Outcome:
     ValueError
         If the file is damaged; names it.
     """
-    with _opened(path) as stored:
-        tree = json.loads(str(stored["cell"]))
+    tree = json.loads(str(_stored(path, "cell")))
     return Outcome(
         Setting(**tree["setting"]),
         [Figure(**figure) for figure in tree["figures"]],
@@ -371,13 +370,13 @@ def load_cell(path: Path) -> Outcome:
 
 def load_tallies(path: Path, pixels: str) -> np.ndarray:
     """Tallies of the pairs of a cell, (pairs, TALLY_SIZE), in the order of its `rows`."""
-    with _opened(path) as stored:
-        tallies: np.ndarray = stored[pixels]
-    return tallies
+    return _stored(path, pixels)
 
 
-def _opened(path: Path) -> Any:
+def _stored(path: Path, name: str) -> np.ndarray:
     try:
-        return np.load(path, allow_pickle=False)
-    except (ValueError, EOFError) as error:
+        with path.open("rb") as file, np.load(file, allow_pickle=False) as stored:
+            values: np.ndarray = stored[name]
+            return values
+    except DAMAGED_NPZ as error:
         raise ValueError(f"{path}: damaged: {error}; remove it and --resume") from None

@@ -19,6 +19,7 @@ COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")
 MARKERS = ("o", "s", "^", "D", "v", "P", "X")  # not as many as colours: both together repeat late
 _LINES = ("-", "--", "-.", ":")
 _BOUND = "#555555"
+_LABEL_CHARACTERS = 18
 _LABEL_SHARE = 0.1  # of the width of an axis, for a number of three digits
 _WIDTH_IN = 5.2  # narrow: scaled to a phone's screen the words must stay large enough
 _RC: dict[Any, Any] = {
@@ -213,7 +214,7 @@ def _tick_labels(axis: Axes, ticks: Sequence[float]) -> list[str]:
     low, labels = -math.inf, []
     for tick in ticks:
         (place,) = to_share.transform([(tick, axis.get_ylim()[0])])[:, 0]
-        labels.append(f"{tick:.3g}" if place - low >= _LABEL_SHARE else "")
+        labels.append(f"{float(f'{tick:.3g}'):g}" if place - low >= _LABEL_SHARE else "")
         low = place if labels[-1] else low
     return labels
 
@@ -258,10 +259,10 @@ def short(label: str, longest: int = 44) -> str:
     return f" {label}" if label.startswith("_") else label
 
 
-def _wrapped(name: str, width: int = 18) -> str:
+def _wrapped(name: str) -> str:
     lines: list[str] = [""]
     for word in name.split():
-        if lines[-1] and len(lines[-1]) + 1 + len(word) > width:
+        if lines[-1] and len(lines[-1]) + 1 + len(word) > _LABEL_CHARACTERS:
             lines.append("")
         lines[-1] = f"{lines[-1]} {word}".strip()
     return "\n".join(lines)

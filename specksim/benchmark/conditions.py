@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from specksim.benchmark.arguments import CONDITIONS, RESOLUTION, ROBUSTNESS
+from specksim.parts import Detector
 from specksim.request import MIXED, Request
 from specksim.setups import Setup
 
@@ -24,7 +25,7 @@ _BLURS_PX = (0.3, 0.5, 1.0, 1.5, 2.5)
 _COARSE_GRAIN_UM = 300.0
 _DEFOCUS_PX = 0.7
 _PAIRS_PER_FIELD = 4  # or all pairs of a condition would share one sandpaper
-_STAR_MATERIAL = "al2o3"  # displaces most: its sine stands well above the noise
+_STRONG, _WEAK = "al2o3", "nylon"  # what a method takes for likely shows on the weak one
 
 
 @dataclass(frozen=True)
@@ -65,15 +66,7 @@ class Condition:
 
 def quiet(request: Request) -> Request:
     """The same request without noise, whatever the camera adds."""
-    plain: dict[str, Any] = {
-        "dark_counts": 0.0,
-        "read_noise_counts": 0.0,
-        "full_well_counts": float("inf"),
-        "gain": 1.0,
-        "offset": 0.0,
-        "bit_depth": 0,
-        "photons_per_pixel": float("inf"),
-    }
+    plain = {**Detector().electronics, "photons_per_pixel": float("inf")}
     changes = {f"detector__{name}": value for name, value in plain.items()}
     return replace(request, setup=request.setup.with_values(**changes))
 
@@ -167,11 +160,12 @@ def _resolution(setup: Setup, seed: int) -> tuple[Condition, ...]:
             float("nan"),
             "",
             title,
-            _request(setup, seed, material=_STAR_MATERIAL, geometries=geometries),
+            _request(setup, seed, material=material, geometries=geometries),
         )
-        for name, geometries, title in (
-            ("star", ("star", "wedge"), "a sine of growing period; wedges, which show the noise"),
-            ("edge", ("steps",), "edges between slopes"),
+        for name, material, geometries, title in (
+            ("star", _STRONG, ("star", "wedge"), "a sine of growing period; wedges, which show the noise"),
+            ("faint-star", _WEAK, ("star", "wedge"), "the same of a third of the displacement"),
+            ("edge", _STRONG, ("steps",), "edges between slopes"),
         )
     )
 

@@ -72,7 +72,7 @@ class Entrant:
         entrant = cls(text, name, model, tuple(options.items()))
         method = find_method(name)
         given = {**options, **({"model": model} if model else {})}
-        check_options(method, True, {**dict.fromkeys(set(method.needs) - {"setup"}), **given})
+        check_options(method, given)
         return entrant
 
     @property

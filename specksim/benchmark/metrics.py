@@ -22,13 +22,13 @@ class Metric:
         Of the figure; empty for a plain number.
     meaning : str
         One line.
-    lower_is_better : bool
-        Lower in absolute value, for figures that have a sign.
+    best : float
+        What a perfect method has.
     """
 
     unit: str
     meaning: str
-    lower_is_better: bool = True
+    best: float = 0.0
 
 
 METRICS: dict[str, Metric] = {
@@ -40,10 +40,10 @@ METRICS: dict[str, Metric] = {
     "rmse_dy": Metric("px", "root-mean-square error of dy, along rows"),
     "bias_dx": Metric("px", "mean error of dx, with its sign"),
     "bias_dy": Metric("px", "mean error of dy, with its sign"),
-    "r2": Metric("", "1 − error² / displacement²: 0 as good as predicting no motion, 1 perfect", False),
+    "r2": Metric("", "1 − error² / displacement²: 0 as good as predicting no motion, 1 perfect", 1.0),
     "phase_rmse": Metric("rad", "root-mean-square error of the phase integrated from (dx, dy)"),
     "period_90_px": Metric("px", "shortest period of a sine of which 90 % of the amplitude are recovered"),
-    "slope": Metric("", "recovered share of a displacement that is constant, behind a wedge", False),
+    "slope": Metric("", "recovered share of a displacement that is constant, behind a wedge", 1.0),
     "noise_px": Metric("px", "standard deviation of that displacement, over the slope"),
     "indicator": Metric("px²", "metrological efficiency: period at 90 % times noise"),
     "edge_width_px": Metric("px", "10–90 % width of the response to an edge of the displacement"),

@@ -15,7 +15,7 @@ from specksim.benchmark.view import Number, Row, View, crossing
 _ERROR = heading("epe_mean", "mean endpoint error, valid pixels")
 _BANDS = "Bands: 95 % of bootstraps over the pairs."
 _RAYLEIGH = math.sqrt(math.pi / 2)  # mean length of a normal error of unit σ in each of two axes
-_BOUND_NAME = "Cramér–Rao bound, one pair"
+_BOUND_NAME = "Cramér–Rao bound, 13 px window"
 BOUND = (
     "Dashed lines are the Cramér–Rao bound of one pair for one displacement in a window of 13 × 13 pixels, "
     "times √(π/2), the mean length of such an error; it falls with the root of the number of exposures. It "
@@ -69,8 +69,6 @@ class Finding:
     def words(self, name: str) -> str:
         """In a clause."""
         error = f"{name}, one pair: {number(self.level.value)} px"
-        if self.exposures == math.inf:
-            return f"{error}; UMPA needs more than {self.most} exposures for that"
         if self.exposures <= 1:
             return f"{error}; UMPA is there with one exposure"
         return f"{error}; UMPA needs {self.needed()} exposures for that"
@@ -78,7 +76,8 @@ class Finding:
     def needed(self) -> str:
         """The exposures that UMPA needs, with what the interval of the error makes of them."""
         if self.exposures == math.inf:
-            return f"more than {self.most}"
+            beyond = f"more than {self.most}"
+            return f"{beyond} ({self.fewest:.0f}–{beyond})" if self.fewest < math.inf else beyond
         if self.exposures <= 1:
             return "1 or less"
         needed = f"{self.exposures:.0f}"
@@ -154,9 +153,7 @@ def exposures(view: View, data: Data) -> Picture | None:
     line = None
     if data.bounded:
         line = (counts, [_RAYLEIGH * data.bound_px / math.sqrt(count) for count in counts])
-    figure = charts.curves(
-        series, "exposures of each pair", _ERROR, line, "Cramér–Rao bound, 13 px window", counts
-    )
+    figure = charts.curves(series, "exposures of each pair", _ERROR, line, _BOUND_NAME, counts)
     caption = (
         f"{capital(data.title)}: error against the number of exposures, from {described(data)}. {_BANDS}"
     )
@@ -173,7 +170,7 @@ def along_axis(view: View, axis: str, data: Sequence[Data]) -> Picture | None:
         found = [(x, y) for x, y in found if not math.isnan(y.value)]
         if found:
             line = [other.exposures for other in rows if other.method == row.method].index(row.exposures)
-            label = series_name(view, row, rows)
+            label = series_name(row, rows)
             x, y = zip(*found, strict=True)
             series.append(_series(view, row.method, label, x, y, line))
     if not series:
@@ -210,7 +207,7 @@ def by_category(
             found = [view.number(data, row, "epe_mean", VALID, group) for _, data, group in categories]
             points = [(float(place), value) for place, value in enumerate(found) if value.value > 0]
             if points:
-                label = series_name(view, row, rows)
+                label = series_name(row, rows)
                 places, values = [x for x, _ in points], [y for _, y in points]
                 series.append(_series(view, method, label, places, values, line))
     if not series:

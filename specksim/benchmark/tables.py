@@ -84,7 +84,7 @@ def value_cell(metric: str, found: Number, best: bool = False, interval: bool = 
     return Cell(with_interval(found, signed) if interval else number(found.value, signed), key, best)
 
 
-def row_head(view: View, row: Row) -> tuple[Cell, Cell]:
+def row_head(row: Row) -> tuple[Cell, Cell]:
     """Method and exposures."""
     return Cell(row.method), Cell(str(row.exposures), row.exposures)
 
@@ -150,7 +150,7 @@ def group_table(view: View, data: Data, groups: Sequence[str], what: str) -> Tab
     for number_, (row, pixels) in enumerate(rows):
         values = [column[number_] for _, column in columns]
         if any(cell.text != "–" for cell in values):
-            table.rows.append((*row_head(view, row), Cell(pixels), *values))
+            table.rows.append((*row_head(row), Cell(pixels), *values))
     return table
 
 
@@ -178,14 +178,14 @@ def metric_table(
     for number_, (entry, row) in enumerate(places):
         if measured[number_]:  # also where the figure is NaN: 90 % may be reached nowhere
             values = [column[number_] for _, column in columns]
-            table.rows.append((Cell(entry.title), *row_head(view, row), *values))
+            table.rows.append((Cell(entry.title), *row_head(row), *values))
     return table
 
 
 def condition_table(view: View, data: Sequence[Data], caption: str, axis: str = "") -> Table | None:
     """Mean endpoint error, one row a data set and kind of pixels, one column a method and exposures."""
     rows = view.rows(*(entry.name for entry in data))
-    heads = tuple(heading("epe_mean", series_name(view, row, rows)) for row in rows)
+    heads = tuple(heading("epe_mean", series_name(row, rows)) for row in rows)
     table = Table(caption, (axis or "data", "pixels", *heads, "failures"))
     for entry in data:
         failed = sum(view.failures(entry.name, row) for row in rows)
@@ -220,7 +220,7 @@ def settings_table(view: View) -> Table | None:
         table.rows.append(
             (
                 Cell(titles.get(entry.data, entry.data)),
-                *row_head(view, Row(entry.method, entry.exposures)),
+                *row_head(Row(entry.method, entry.exposures)),
                 *(
                     Cell(", ".join(f"{key} {value}" for key, value in options.items()) or "none")
                     for options in (entry.options, entry.valid_options)
@@ -249,7 +249,7 @@ def failure_table(view: View) -> Table | None:
         table.rows.append(
             (
                 Cell(f.data),
-                *row_head(view, Row(f.method, f.exposures)),
+                *row_head(Row(f.method, f.exposures)),
                 Cell(str(f.pair), f.pair),
                 Cell(f.message),
             )
@@ -269,7 +269,7 @@ def described(data: Data) -> str:
     return f"{pairs}{steps} of {data.name}"
 
 
-def series_name(view: View, row: Row, rows: Sequence[Row]) -> str:
+def series_name(row: Row, rows: Sequence[Row]) -> str:
     """A method, with its number of exposures where it has several."""
     if len({other.exposures for other in rows if other.method == row.method}) == 1 == row.exposures:
         return row.method
@@ -313,5 +313,5 @@ def _filled(columns: _Columns) -> _Columns:
 def _assembled(view: View, rows: list[Row], columns: _Columns, caption: str) -> Table:
     table = Table(caption, ("method", "exposures", *(head for head, _ in columns)))
     for number_, row in enumerate(rows):
-        table.rows.append((*row_head(view, row), *(cells[number_] for _, cells in columns)))
+        table.rows.append((*row_head(row), *(cells[number_] for _, cells in columns)))
     return table

@@ -129,8 +129,8 @@ class View:
 
 
 def score(metric: str, value: float) -> float:
-    """The value, so turned that less is better: errors with a sign count by their size."""
-    return abs(value) if METRICS[metric].lower_is_better else -value
+    """How far the value is from that of a perfect method."""
+    return abs(value - METRICS[metric].best)
 
 
 def read_view(folder: Path) -> View:

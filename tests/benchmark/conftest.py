@@ -17,7 +17,7 @@ def labels():
 
     def of(scene, setup):
         truth = mean_refraction(refract(setup, trace_object(setup, scene)[0]))
-        shape, oversampling = (setup.detector.rows, setup.detector.columns), setup.numerics.oversampling
+        shape, oversampling = setup.detector.shape, setup.numerics.oversampling
         return tuple(
             detector.bin_mean(part, oversampling, shape).astype(float) / oversampling
             for part in (truth.dx, truth.dy)

@@ -30,8 +30,10 @@ def test_one_thing_is_varied_at_a_time():
     assert (exposures.request.steps, exposures.request.setup) == (20, FEW)
     assert [c.request.geometries for c in named("resolution").values()] == [
         ("star", "wedge"),
+        ("star", "wedge"),
         ("steps",),
     ]
+    assert [c.request.materials for c in named("resolution").values()] == [("al2o3",), ("nylon",), ("al2o3",)]
 
 
 def test_robustness():

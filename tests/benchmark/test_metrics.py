@@ -59,7 +59,7 @@ def test_metrics_of_a_constructed_error():
 
 def test_all_metrics_are_described_in_the_order_of_the_report():
     assert list(METRICS) == OF_PIXELS + OF_PAIRS
-    assert [name for name, metric in METRICS.items() if not metric.lower_is_better] == ["r2", "slope"]
+    assert [name for name, metric in METRICS.items() if metric.best == 1] == ["r2", "slope"]
     assert all(metric.meaning for metric in METRICS.values())
 
 

@@ -171,6 +171,8 @@ def test_exposures_that_umpa_needs(view):
     assert found[0].needed().startswith("18 (")
     assert found[0].fewest < found[0].exposures < found[0].most_needed
     level = Number(0.001, math.nan, math.nan)
+    beyond = pictures.Finding("x", level, math.inf, 13.0, math.inf, 20)
+    assert beyond.needed() == "more than 20 (13–more than 20)"
     assert "more than 20 exposures" in pictures.Finding("x", level, math.inf, math.inf, math.inf, 20).words(
         "x"
     )
@@ -239,6 +241,9 @@ def test_numbers_on_an_axis_keep_apart():
     assert list(axis.get_xticks()) == list(places)
     labels = [label.get_text() for label in axis.get_xticklabels()]
     assert labels == ["0.0973", "0.165", "0.25", "0.341", "0.446", ""]
+    series = charts.Series("umpa", 0, (100, 30_000), (0.05,) * 2, (0.04,) * 2, (0.06,) * 2)
+    (axis,) = charts.curves([series], "photons", "error", ticks=(100, 30_000)).axes
+    assert [label.get_text() for label in axis.get_xticklabels()] == ["100", "30000"]
 
 
 def test_what_is_not_there_is_left_out(tmp_path):
