@@ -52,7 +52,7 @@ def guided(
     residual: bool = True,
     local: bool = True,
 ) -> keras.Model:
-    """`build_guided_unet` with parts left out or changed."""
+    """What `build_guided_unet` makes of the displacement, with parts left out or changed."""
     counts = keras.Input((None, None, 2))
     pair = LocalNormalization()(counts) if local else counts / ops.mean(counts, axis=(1, 2), keepdims=True)
     coarse = IteratedShift(rounds_px)(pair)
@@ -185,7 +185,8 @@ def judge(model: keras.Model, held_out: Batch, still: Batch) -> list[float]:
     """Endpoint error on all and on valid pixels, R², slope and scatter on shifts, error without motion."""
 
     def error(images: np.ndarray, targets: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        found = np.concatenate([model.predict_on_batch(images[k : k + 4]) for k in range(0, len(images), 4)])
+        fours = [model.predict_on_batch(images[k : k + 4]) for k in range(0, len(images), 4)]
+        found = np.concatenate(fours)[..., :2]  # the plain U-Net estimates its errors, too
         return found, np.hypot(*np.moveaxis(found - targets[..., :2], -1, 0))
 
     images, targets = held_out

@@ -71,7 +71,7 @@ def pair_steps(setup: Setup, geometry: str) -> dict[str, float]:
     )
     (place,) = sandpaper.draw_places(field, cells, 1, crop_rng)
     speckle = sandpaper.cut(field.intensity, place, cells)
-    oversampling, shape = setup.numerics.oversampling, (setup.detector.rows, setup.detector.columns)
+    oversampling, shape = setup.numerics.oversampling, setup.detector.shape
     blur = detector.blur_taps(setup.blur_px, oversampling, deposited=True)
     image = detector.expected_image(speckle, blur, oversampling, shape)
     truth = tracing.Truth.empty(setup, cells)

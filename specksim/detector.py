@@ -328,7 +328,7 @@ def record(
     (H, W) array
         See `expose`.
     """
-    oversampling, shape = setup.numerics.oversampling, (setup.detector.rows, setup.detector.columns)
+    oversampling, shape = setup.numerics.oversampling, setup.detector.shape
     taps = blur_taps(setup.blur_px, oversampling, deposited)
     return expose(expected_image(light, taps, oversampling, shape), setup, rng)
 

@@ -48,7 +48,7 @@ def wave_margin_px(setup: Setup, extra_px: int = 0) -> int:
     reach_px = (0.5 * spread / setup.wave_pitch_m + _FRINGES * math.sqrt(spread)) / setup.object_pixel_m
     blur_px = 4 * math.hypot(setup.detector.psf_sigma_px, setup.diffuser_blur_px, setup.source_blur_px)
     margin_px = math.ceil(reach_px) + math.ceil(blur_px) + 2 + extra_px
-    frame = (setup.detector.rows, setup.detector.columns)
+    frame = setup.detector.shape
     samples = (max(frame) + 2 * margin_px) * setup.numerics.oversampling * setup.waves_per_ray
     if samples > _MOST_SAMPLES:
         raise ValueError(
@@ -64,11 +64,11 @@ def wave_margin_px(setup: Setup, extra_px: int = 0) -> int:
 def wave_grid(setup: Setup, extra_px: int = 0) -> Grid:
     """Samples of the wave over the frame and its margin; ValueError as in `wave_margin_px`."""
     per_px, wide_px = setup.numerics.oversampling * setup.waves_per_ray, wave_margin_px(setup, extra_px)
-    rows, columns = ((size + 2 * wide_px) * per_px for size in (setup.detector.rows, setup.detector.columns))
+    rows, columns = ((size + 2 * wide_px) * per_px for size in setup.detector.shape)
     return Grid(rows, columns, setup.wave_pitch_m)
 
 
-def pair_bytes(setup: Setup) -> int:
+def wave_bytes(setup: Setup) -> int:
     """About the memory that a pair takes beside its field, bytes."""
     grid = wave_grid(setup)
     return _SAMPLE_BYTES * grid.rows * grid.columns

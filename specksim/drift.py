@@ -66,7 +66,7 @@ class Drift:
 
     def farthest_px(self, setup: Setup) -> float:
         """No less than the largest displacement along an axis within the frame, detector pixels."""
-        side = max(setup.detector.rows, setup.detector.columns)
+        side = max(setup.detector.shape)
         ripples = sum(abs(ripple.amplitude_px) for ripple in self.ripples)
         return max(map(abs, self.constant_px)) + side * max(map(abs, self.strain)) + ripples
 
@@ -134,7 +134,7 @@ def drift_room_px(setup: Setup, scene: Mapping[str, Any]) -> int:
 def draw_drift(rng: np.random.Generator, setup: Setup) -> Drift:
     """Draw a drift of 0.02 to 3 px in any direction, in half of the draws with a linear part of up to 1.5 px
     at the frame's edge, in half with one to three ripples of up to 0.5 px, a quarter to two frames long."""
-    side = min(setup.detector.rows, setup.detector.columns)
+    side = min(setup.detector.shape)
     size, angle = log_uniform(rng, *_CONSTANT_PX), rng.uniform(0, 2 * math.pi)
     strain = rng.uniform(-1, 1, 3) * (rng.random() < 0.5) * 2 * _STRAIN_PX * rng.random() / side
     ripples = []

@@ -1,4 +1,4 @@
-"""Every picture."""
+"""Pictures of pairs."""
 
 from collections.abc import Sequence
 from pathlib import Path

@@ -13,11 +13,13 @@ from typing import Any
 import h5py
 import numpy as np
 import tifffile
-from scipy import ndimage
+
+from specksim.filling import from_nearest
 
 _TIFF = (".tif", ".tiff")
 _HDF5 = (".h5", ".hdf5", ".hdf", ".nxs", ".nx5")
 _SEPARATOR = "::"
+_MOST_NAMED = 8  # data sets, where a file holds several images
 _PATTERN_SIGNS = "*?["
 
 
@@ -241,13 +243,13 @@ def _open_hdf5(name: str, file: str, inner: str, stack: contextlib.ExitStack) ->
     return data.shape, data.dtype, lambda index: data[np.unravel_index(index, frames) if frames else ()]
 
 
-def _image_paths(file: h5py.File, most: int = 8) -> list[str]:
+def _image_paths(file: h5py.File) -> list[str]:
     found: list[str] = []
 
     def visit(path: str, node: Any) -> bool | None:
         if isinstance(node, h5py.Dataset) and node.ndim >= 2 and node.dtype.kind in "uif":
             found.append(f"/{path}")
-        return True if len(found) == most else None
+        return True if len(found) == _MOST_NAMED else None
 
     file.visititems(visit)
     return found
@@ -357,12 +359,11 @@ class Correction:
         ValueError, OSError
             As `open_images`, and as on construction, naming the files.
         """
+        means = [None if source is None else mean_image(source) for source in (dark, flat)]
         try:
-            return cls(*(None if source is None else mean_image(source) for source in (dark, flat)))
+            return cls(*means)
         except ValueError as error:
-            if str(error).startswith(("dark", "flat")):
-                raise ValueError(f"--dark {dark}, --flat {flat}: {error}") from None
-            raise
+            raise ValueError(f"dark {dark}, flat {flat}: {error}") from None
 
     def apply(self, image: np.ndarray) -> np.ndarray:
         """The corrected image, (H, W) float32, >= 0.
@@ -383,9 +384,7 @@ class Correction:
             light = self.flat if self.dark is None else self.flat - self.dark
             live = light > 0
             corrected = np.divide(corrected, light, out=np.zeros_like(light), where=live) * light[live].mean()
-            if not live.all():
-                nearest = ndimage.distance_transform_edt(~live, return_distances=False, return_indices=True)
-                corrected = corrected[tuple(nearest)]
+            corrected = from_nearest(corrected, live)
         return np.maximum(corrected, 0.0).astype(np.float32)
 
 

@@ -56,6 +56,8 @@ def find_material(name: str, density_g_cm3: float | None = None) -> Material:
     ------
     ValueError
         If the name is neither a compound nor a formula, or the density is missing or not > 0.
+    TypeError
+        If the name is no string.
     """
     if not isinstance(name, str):
         raise TypeError(f"material must be a name, got {name!r}")

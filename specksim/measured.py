@@ -82,7 +82,7 @@ class MeasuredReference:
             As `read`.
         """
         image = self.read()
-        frame = (setup.detector.rows, setup.detector.columns)
+        frame = setup.detector.shape
         if image.shape[0] < frame[0] or image.shape[1] < frame[1]:
             raise ValueError(
                 f"{self.image}: the reference must hold the frame of {frame[0]} × {frame[1]} pixels, got "

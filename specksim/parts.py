@@ -145,6 +145,11 @@ class Detector(_Part):
     bit_depth: int = _key(0, "bits of a grey value; 0: as many as it takes", ">= 0, <= 32")
 
     @property
+    def shape(self) -> tuple[int, int]:
+        """Of a frame: rows, columns."""
+        return self.rows, self.columns
+
+    @property
     def plain(self) -> bool:
         """Whether grey values are photon counts."""
         return self.electronics == Detector().electronics

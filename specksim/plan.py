@@ -15,7 +15,7 @@ import numpy as np
 import scipy.fft
 
 from specksim.dataset import schema, writer
-from specksim.diffraction import pair_bytes, wave_grid
+from specksim.diffraction import wave_bytes, wave_grid
 from specksim.request import Request
 from specksim.sandpaper import field_bytes, field_shape
 
@@ -86,11 +86,6 @@ class Plan:
         return writer.part_path(shard.with_name(f"{shard.name}.{uuid.uuid4().hex[:12]}"))
 
     @property
-    def data_bytes(self) -> int:
-        """Size of the images without compression."""
-        return self.n * self.pair_bytes
-
-    @property
     def pair_bytes(self) -> int:
         """Size of a pair's images without compression."""
         return schema.pair_bytes(self.request.setup, self.request.steps)
@@ -159,7 +154,7 @@ def require_memory(plan: Plan, processes: int) -> None:
         field = field_bytes(setup)
     else:
         field = plan.reference.field_bytes(setup.numerics.oversampling)
-    waves = pair_bytes(setup) if plan.request.propagation == "waves" else 0
+    waves = wave_bytes(setup) if plan.request.propagation == "waves" else 0
     needed = processes * (_PROCESS_BYTES + field + waves)
     there = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
     if needed > there:

@@ -153,8 +153,8 @@ class Request:
                 tree["seed"],
                 tree["steps"],
                 tree["propagation"],
-                tree.get("reference", ""),  # which files of former days do not name, nor
-                tree.get("drift", 0.0),
+                tree["reference"],
+                tree["drift"],
             )
         except (KeyError, TypeError, RecursionError, json.JSONDecodeError) as error:
             raise ValueError(f"not a request: {error!r}") from None

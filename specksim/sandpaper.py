@@ -82,7 +82,7 @@ def field_shape(setup: Setup) -> tuple[int, int]:
     """
     shape = []
     grain_px = setup.diffuser.grain_size_um * 1e-6 * setup.diffuser_magnification / setup.object_pixel_m
-    for pixels in (setup.detector.rows, setup.detector.columns):
+    for pixels in setup.detector.shape:
         most = _FIELD_SAMPLES // (setup.numerics.oversampling * setup.waves_per_ray)
         wanted = max(2 * pixels, math.ceil(_FIELD_GRAINS * grain_px))
         wanted = min(wanted, max(math.ceil(1.25 * pixels), most))
@@ -181,7 +181,7 @@ def _lacking(values: np.ndarray, shape: tuple[int, int]) -> int:
 
 
 def cut(
-    periodic: np.ndarray,
+    whole: np.ndarray,
     place: Place,
     shape: tuple[int, int],
     scale: int = 1,
@@ -192,7 +192,7 @@ def cut(
 
     Parameters
     ----------
-    periodic : (rows, columns) array
+    whole : (rows, columns) array
         Of the whole field, `scale` samples a ray along each axis.
     place : Place
     shape : (int, int)
@@ -208,14 +208,14 @@ def cut(
     (rows, columns) array
         A copy.
     """
-    turned = periodic.T if place.transpose else periodic
+    turned = whole.T if place.transpose else whole
     turned = turned[:: -1 if place.flip_rows else 1, :: -1 if place.flip_columns else 1]
     if not place.periodic:
         short = [max(wanted - size, 0) for wanted, size in zip(shape, turned.shape, strict=True)]
         turned = np.pad(turned, [(n // 2, n - n // 2) for n in short], mode="symmetric")
     first_row, first_column = (scale * (corner + start) for corner in place.corner)
     first, stop, _ = (rows or slice(None)).indices(shape[0])
-    out = np.empty((stop - first, shape[1]), periodic.dtype)
+    out = np.empty((stop - first, shape[1]), whole.dtype)
     for down, source_rows in _pieces(first_row + first, stop - first, turned.shape[0]):
         for right, source_columns in _pieces(first_column, shape[1], turned.shape[1]):
             if place.transpose:

@@ -64,7 +64,7 @@ def trace_object(setup: Setup, scene: Mapping[str, Any]) -> tuple[dict[str, np.n
         If rays are displaced by more than the frame's longer side, or 256 px if that is more.
     """
     extra_px = drift_room_px(setup, scene)
-    limit = max(setup.detector.rows, setup.detector.columns, _FARTHEST_PX)
+    limit = max(*setup.detector.shape, _FARTHEST_PX)
     blur = math.ceil(4 * setup.blur_px) + 2
     margin_px = max(_LEAST_MARGIN_PX, blur, math.ceil(fringe_reach_px(setup)) + 2) + extra_px
     while True:

@@ -41,7 +41,7 @@ def try_sheets(setup: Setup, sheets: int) -> Trial:
     ValueError
         As `sandpaper.require_sampling`.
     """
-    side = min(_FRAME_PX, setup.detector.rows, setup.detector.columns)
+    side = min(_FRAME_PX, *setup.detector.shape)
     values = {"diffuser__sheets": sheets, "detector__rows": side, "detector__columns": side}
     small = setup.with_values(**values)
     field = sandpaper.simulate_field(small, np.random.default_rng(0))

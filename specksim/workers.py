@@ -147,10 +147,10 @@ def _report_death(worker: "_Worker", deaths: int) -> None:
     """Say that a worker died; RuntimeError if it was the last that may over its task."""
     if deaths > _MOST_DEATHS:
         raise RuntimeError(
-            f"worker processes died {deaths} times over one shard ({worker.ending()}), out of memory "
+            f"worker processes died {deaths} times over one task ({worker.ending()}), out of memory "
             "perhaps; try fewer workers"
         )
-    print(f"a worker process died ({worker.ending()}); its shard is done again", file=sys.stderr)
+    print(f"a worker process died ({worker.ending()}); its task is done again", file=sys.stderr)
 
 
 @dataclass(eq=False)

@@ -77,7 +77,7 @@ class PairFiles:
         for path in self.paths:
             dataset = self._dataset(path)
             detector = dataset.request.setup.detector
-            frames[path] = (detector.rows, detector.columns)
+            frames[path] = detector.shape
             self._lengths.append(len(dataset))
             self._steps.append(dataset.request.steps)
         self.frame = frames[self.paths[0]]

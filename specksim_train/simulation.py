@@ -80,7 +80,7 @@ class SimulatedPairs:
         batch = Job(self, 0, 0, 0, _SURVEYED, None)
         return survey_pairs(
             simulate_pairs(batch),
-            frame=(setup.detector.rows, setup.detector.columns),
+            frame=setup.detector.shape,
             setups=(setup.to_toml(),),
             content_hashes={},
         )
@@ -119,7 +119,7 @@ def simulate_pairs(job: Job) -> Iterator[dict[str, np.ndarray]]:
     """The pairs of a batch."""
     request = job.pairs.request
     setup = request.setup
-    frame = (setup.detector.rows, setup.detector.columns)
+    frame = setup.detector.shape
     per_field = max(1, setup.numerics.pairs_per_field // job.pairs_in_batch)
     field = _field(request, job.seed, job.lane, job.number // LANES // per_field)
     for k in range(job.pairs_in_batch)[job.first : job.stop]:

@@ -38,7 +38,7 @@ def test_the_readme_opens_with_the_two_commands():
         ".venv/bin/specksim generate --material nylon --n 150"
     )
     assert second.startswith("python3 -m venv .venv && .venv/bin/pip install -e '.[test")
-    assert second.endswith("pytest")
+    assert second.endswith("-m pytest -n 2")
 
 
 def test_extras_of_the_readme_exist():

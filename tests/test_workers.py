@@ -119,7 +119,7 @@ def test_a_death_is_reported_and_the_work_done_again(tmp_path, capfd):
 
 
 def test_three_deaths_over_a_task_are_enough(tmp_path, capfd):
-    with pytest.raises(RuntimeError, match=r"died 3 times over one shard \(exit status 3\).*fewer workers"):
+    with pytest.raises(RuntimeError, match=r"died 3 times over one task \(exit status 3\).*fewer workers"):
         run_tasks(die, [(tmp_path / "a",), (tmp_path / "b",)], 2, nothing)
     deaths = sorted(len(path.read_text()) for path in tmp_path.iterdir())
     assert deaths[-1] == 3
@@ -130,7 +130,7 @@ def test_a_long_run_survives_a_death_over_each_of_its_tasks(tmp_path, capfd):
     tasks = [(tmp_path / f"{k}", tmp_path / f"marker{k}") for k in range(4)]
     run_tasks(die_once, tasks, 2, nothing)
     assert all(path.exists() for path, _ in tasks)
-    assert capfd.readouterr().err.count("its shard is done again") == 4
+    assert capfd.readouterr().err.count("its task is done again") == 4
 
 
 def test_a_death_leaves_the_other_workers_at_their_work(tmp_path):
@@ -295,4 +295,4 @@ def test_an_early_worker_that_died_is_replaced(warm_up, tmp_path, capfd):
         early[0].process.join()
         run_tasks(write_down, [(path,) for path in paths], 2, nothing, early=early)
     assert all(path.exists() for path in paths)
-    assert "its shard is done again" in capfd.readouterr().err
+    assert "its task is done again" in capfd.readouterr().err

@@ -29,7 +29,8 @@ def assess(file: str, dark: str | None, flat: str | None, gain: float | None) ->
     """Tell how good a speckle pattern is, and what would make it better.
 
     FILE is a data set of `specksim generate`, of which the references are looked at; IMAGE is a measured
-    reference: TIFF, NumPy or HDF5 (FILE.h5::/path). Of several frames up to 16 are averaged.
+    reference: TIFF, NumPy or HDF5 (FILE.h5::/path). Of several frames up to 16 are assessed;
+    their figures are averaged.
 
     \b
     specksim assess nylon.h5

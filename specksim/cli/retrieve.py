@@ -159,7 +159,7 @@ def _options(
     name, _, model = method.partition(":")
     found = find_method(name)
     asked = {**options, **({"model": model} if model else {})}
-    check_options(found, True, {**dict.fromkeys(set(found.needs) - {"setup"}), **asked})
+    check_options(found, asked)
     if workers is None and "workers" in (found.options or ()):
         options["workers"] = cores()
     return options

@@ -51,7 +51,7 @@ def fields(setup: Setup) -> tuple[Field, ...]:
 
 def row_shape(field: Field, setup: Setup, steps: int) -> tuple[int, ...]:
     """Shape of one pair's row of a field."""
-    frame = (setup.detector.rows, setup.detector.columns)
+    frame = setup.detector.shape
     return (steps, *frame) if field.exposures else frame
 
 

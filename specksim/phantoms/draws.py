@@ -42,7 +42,7 @@ def _displaced_share(scene: Scene, grid: Grid) -> float:
 
 def frame_um(setup: Setup) -> tuple[float, float]:
     """Height and width of the frame in the object plane, µm."""
-    rows, columns = setup.detector.rows, setup.detector.columns
+    rows, columns = setup.detector.shape
     return 1e6 * rows * setup.object_pixel_m, 1e6 * columns * setup.object_pixel_m
 
 

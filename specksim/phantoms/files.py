@@ -48,7 +48,7 @@ class ThicknessMap:
 
     def draw(self, rng: np.random.Generator, setup: Setup) -> Scene:
         """The frame that the map covers; nothing is random."""
-        frame, shape = (setup.detector.rows, setup.detector.columns), self.thickness_m.shape
+        frame, shape = setup.detector.shape, self.thickness_m.shape
         if shape[0] % frame[0] or shape[1] % frame[1] or shape[0] // frame[0] != shape[1] // frame[1]:
             raise ValueError(
                 f"{self.name}: must have the frame's shape {frame} or a multiple of it, got {shape}"

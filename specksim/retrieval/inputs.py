@@ -1,7 +1,8 @@
 """What every retrieval asks of its images before it starts."""
 
 import numpy as np
-from scipy import ndimage
+
+from specksim.filling import from_nearest
 
 FEWEST_COUNTS = 20.0
 """Mean below which a pixel of an image of whole numbers may be 0 by chance."""
@@ -75,10 +76,7 @@ def speckle_images(
     live = _lit(reference) & _lit(sample)
     scale = np.float32(1.0 / reference.mean(dtype=np.float64))
     reference, sample = reference * scale, sample * scale
-    if not live.all():
-        nearest = ndimage.distance_transform_edt(~live, return_distances=False, return_indices=True)
-        reference, sample = (np.ascontiguousarray(images[:, *nearest]) for images in (reference, sample))
-    return reference, sample, live
+    return from_nearest(reference, live), from_nearest(sample, live), live
 
 
 def _lit(images: np.ndarray) -> np.ndarray:

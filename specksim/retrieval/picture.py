@@ -2,12 +2,9 @@
 
 from pathlib import Path
 
-import matplotlib
 import numpy as np
-
-matplotlib.use("Agg")
-
-from matplotlib import pyplot as plt
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
 
 from specksim.retrieval.result import MAPS, Retrieval
 
@@ -31,9 +28,9 @@ def draw_retrieval(retrieval: Retrieval, path: str | Path) -> None:
     limit = max(float(np.percentile(length[trusted] if trusted.any() else length, 99)), 1e-3)
     columns = min(len(maps), 3)
     rows = -(-len(maps) // columns)
-    figure, axes = plt.subplots(
-        rows, columns, figsize=(5 * columns, 4 * rows), layout="constrained", squeeze=False
-    )
+    figure = Figure(figsize=(5 * columns, 4 * rows), layout="constrained")
+    FigureCanvasAgg(figure)  # not pyplot: the caller's backend is left as it is
+    axes = figure.subplots(rows, columns, squeeze=False)
     for axis in axes.flat[len(maps) :]:
         axis.set_visible(False)
     for axis, (name, values) in zip(axes.flat, maps.items(), strict=False):
@@ -48,7 +45,4 @@ def draw_retrieval(retrieval: Retrieval, path: str | Path) -> None:
         axis.set(title=meaning, xlabel="column (pixel)", ylabel="row (pixel)")
         figure.colorbar(shown, ax=axis, shrink=0.85, label=f"{name} ({units})" if units else name)
     figure.suptitle(f"{retrieval.method}: {retrieval.parameters.get('model', '')}".rstrip(": "))
-    try:
-        figure.savefig(path, dpi=110, format="png")
-    finally:
-        plt.close(figure)
+    figure.savefig(path, dpi=110, format="png")

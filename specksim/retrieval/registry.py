@@ -6,7 +6,7 @@ the entry point group `specksim.retrievals`.
 """
 
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
@@ -157,24 +157,25 @@ def retrieve(
     found = find_method(name)
     if given:
         options["model"] = model
-    check_options(found, setup is not None, options)
+    check_options(found, options)
+    for need in found.needs:
+        if setup is None if need == "setup" else need not in options:
+            raise ValueError(f"method {name!r} needs a {need}")
     result = found.function(reference, sample, setup=setup, **options)
     if name not in _BUILT_IN:
         _check_result(name, result, np.shape(reference)[-2:])
     return result
 
 
-def check_options(method: Method, has_setup: bool, options: dict[str, Any]) -> None:
-    """Raise ValueError if an option is not the method's, or one that it needs is missing."""
+def check_options(method: Method, options: Mapping[str, Any]) -> None:
+    """Raise ValueError if an option is not the method's."""
     known = method.options
-    if known is not None:
-        for option in options:
-            if option not in known:
-                own = ", ".join(known) or "none"
-                raise ValueError(f"method {method.name!r} has no option {option!r}; its options: {own}")
-    for need in method.needs:
-        if not has_setup if need == "setup" else need not in options:
-            raise ValueError(f"method {method.name!r} needs a {need}")
+    if known is None:
+        return
+    for option in options:
+        if option not in known:
+            own = ", ".join(known) or "none"
+            raise ValueError(f"method {method.name!r} has no option {option!r}; its options: {own}")
 
 
 def _check_result(name: str, result: Retrieval, shape: tuple[int, ...]) -> None:

@@ -9,6 +9,7 @@ import numpy as np
 from scipy import ndimage
 
 from specksim.detector import gaussian_taps
+from specksim.filling import from_nearest
 from specksim.retrieval.alignment import agreement
 from specksim.retrieval.inputs import check_shift, choose_window, speckle_images
 from specksim.retrieval.integration import integrate_phase
@@ -93,7 +94,7 @@ def track(
     solved, the result of the nearest pixel where they can. SOLVED is 0 in both cases.
     """
     shift, good = start(images.reference, images.sample)
-    shift = _filled(shift, good)
+    shift = from_nearest(shift, good)
     coefficients = spline_coefficients(images.reference)
     for _ in range(fits):
         if follow_px:
@@ -110,19 +111,9 @@ def track(
         )
         shift = fitted[:2]
     solved = fitted[SOLVED] > 0
-    fitted = _filled(fitted, solved)
+    fitted = from_nearest(fitted, solved)
     fitted[SOLVED] = solved & good
     return to_reference_grid(fitted)
-
-
-def _filled(maps: np.ndarray, good: np.ndarray) -> np.ndarray:
-    """Maps with the values of the nearest good pixel where they are not good; 0 if none is."""
-    if good.all():
-        return maps
-    if not good.any():
-        return np.zeros_like(maps)
-    nearest = ndimage.distance_transform_edt(~good, return_distances=False, return_indices=True)
-    return np.ascontiguousarray(maps[:, *nearest])
 
 
 def tracked(

@@ -28,7 +28,7 @@ def export(model: str, file_format: str, out: str | None, overwrite: bool) -> No
 
     The exported network takes (B, H, W, 2) raw counts, channels (reference, sample), H and W multiples of 16,
     and returns (B, H, W, 4), pixels: dx, dy and their standard errors. M is a run folder, a .keras file or a
-    shipped network.
+    shipped network; packed is a run folder.
 
     \b
     specksim-train export run --format onnx -o network.onnx

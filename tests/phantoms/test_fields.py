@@ -28,7 +28,7 @@ def labels(setup, one_scene):
     delta, _ = refractive_index("nylon", setup.beam.energy_kev)
     path = delta * phantoms.thickness(one_scene, setup.ray_nodes(0))["nylon"]
     cells = refraction.displacement(path, setup.effective_distance_m, setup.ray_pitch_m)
-    shape, n = (setup.detector.rows, setup.detector.columns), setup.numerics.oversampling
+    shape, n = setup.detector.shape, setup.numerics.oversampling
     dx, dy = (detector.bin_mean(d, n, shape) / n for d in cells)
     return dx, dy, delta * setup.effective_distance_m / setup.object_pixel_m
 

@@ -127,7 +127,7 @@ def test_what_a_method_says_of_itself_is_so(name, moved, tracked_setup):
     options = {"material": "nylon"} if "material" in (found.options or ()) else {}
     if "dark_field" in (found.options or ()):
         options["dark_field"] = True
-    check_options(found, True, options)
+    check_options(found, options)
     result = retrieve(name, reference, sample, setup=tracked_setup, **options)
     assert isinstance(result, Retrieval)
     assert result.method == name
