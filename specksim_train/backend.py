@@ -113,7 +113,9 @@ def join(addresses: str | None = None, index: int | None = None) -> Host:
     count = int(counted)
     given = os.environ.get(_INDEX, "") if index is None else str(index)
     if not given.isdecimal() or int(given) >= count:
-        raise ValueError(f"the index of this process must be 0 to {count - 1}, got {given!r}")
+        raise ValueError(
+            f"the index of this process (--host, or {_INDEX}) must be 0 to {count - 1}, got {given!r}"
+        )
     if keras.backend.backend() != "jax":
         raise ValueError(
             f"several hosts need Keras' JAX backend, got {keras.backend.backend()}: set KERAS_BACKEND=jax"

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from specksim.dataset import SpeckleDataset, open_dataset
-from specksim.setups import Setup
+from specksim.request import Request
 from specksim.workers import end_with_parent
 from specksim_train.augmentation import Augmentation, Pair, augment
 from specksim_train.inference import speckle_visibility
@@ -94,9 +94,9 @@ class PairFiles:
         return sum(self._lengths)
 
     @property
-    def setups(self) -> dict[str, Setup]:
-        """The setup of each file, by its path."""
-        return {str(path): self._dataset(path).request.setup for path in self.paths}
+    def requests(self) -> dict[str, Request]:
+        """What was asked for when each file was made, by its path."""
+        return {str(path): self._dataset(path).request for path in self.paths}
 
     def _dataset(self, path: Path) -> SpeckleDataset:
         if os.getpid() != self._process:  # a handle must not be shared with a forked process
@@ -199,7 +199,10 @@ def crop_size(frame: tuple[int, int], augmentation: Augmentation, crop: int | No
             raise ValueError(f"frames of {frame[0]} × {frame[1]} px are too small for a drift of {room} px")
         return largest[0], largest[1]
     if crop % MULTIPLE or not MULTIPLE <= crop <= min(largest):
-        raise ValueError(f"crop must be a multiple of {MULTIPLE} and <= {min(largest)}, got {crop}")
+        raise ValueError(
+            f"crop must be a multiple of {MULTIPLE} and <= {min(largest)}, in frames of {frame[0]} × "
+            f"{frame[1]} with room for a drift of {room} px, got {crop}"
+        )
     return crop, crop
 
 

@@ -1,7 +1,7 @@
 """Displacement, transmission and phase from measured images, by a trained network."""
 
 import warnings
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -15,6 +15,7 @@ from specksim.retrieval.alignment import BORDER_PX, align, compare
 from specksim.retrieval.inputs import FEWEST_COUNTS, as_exposures
 from specksim.setups import Setup
 from specksim_train import packed, runs
+from specksim_train.beamlines import NEAR, distance
 from specksim_train.tiling import predict_tiled
 
 TILE_PX = 1280
@@ -57,7 +58,10 @@ def load(name: str | Path) -> "Network":
     from specksim_train import backend
 
     backend.keep_float32()
-    return Network.of(model, name=str(name), domain=config.get("domain") or {})
+    domain = dict(config.get("domain") or {})
+    if "setups" in (config.get("trained_on") or {}):
+        domain["setups"] = config["trained_on"]["setups"]
+    return Network.of(model, name=str(name), domain=domain)
 
 
 def shipped() -> dict[str, Path]:
@@ -115,8 +119,8 @@ class Network:
     radius_px : int
         How far around a pixel the model looks.
     domain : dict
-        What it was trained on: visibility [lo, hi], photons_per_pixel [lo, hi], displacement_px (largest).
-        What is missing is not checked.
+        What it was trained on: visibility [lo, hi], photons_per_pixel [lo, hi], displacement_px (largest),
+        setups (TOML texts). What is missing is not checked.
     """
 
     name: str
@@ -214,6 +218,7 @@ class Network:
             result = replace(result, dx=dx, dy=dy)
         result.parameters["subtract_drift"] = subtract_drift
         if setup is not None:
+            result.parameters["warnings"] += unlike_setups(self.domain.get("setups", ()), setup)
             phase = integrate_phase(result.dx, result.dy, setup, method=integration)
             result = replace(result, phase=phase.astype(np.float32))
         for message in result.parameters["warnings"]:
@@ -296,13 +301,25 @@ def unlike_training(domain: Mapping[str, Any], reference: np.ndarray, shift: np.
     for key, (words, value) in found.items():
         low, high = domain.get(key) or (-np.inf, np.inf)
         if not low <= value <= high:
-            messages.append(f"{words} is {value:.3g}, the training had {low:.3g} to {high:.3g}")
+            photons = " photons" if key == "photons_per_pixel" else ""
+            messages.append(f"{words} is {value:.3g}, the training had {low:.3g} to {high:.3g}{photons}")
     limit = domain.get("displacement_px")
     if limit is not None and len(shift):
         largest = float(np.quantile(np.hypot(shift[:, 0], shift[:, 1]), 0.999))
         if largest > limit:
             messages.append(f"displacements reach {largest:.3g} px, the network finds up to {limit:.3g} px")
     return messages
+
+
+def unlike_setups(trained_on: Iterable[str], setup: Setup) -> list[str]:
+    """A message if energy, distance and pixel are those of none of the setups of the training."""
+    nearest = min((distance(setup, Setup.from_toml(text)) for text in trained_on), default=0.0)
+    if nearest <= NEAR:
+        return []
+    return [
+        f"energy, distance and pixel of the setup are unlike those of the training, by a factor of "
+        f"{np.exp(nearest):.2g} in all"
+    ]
 
 
 def speckle_visibility(reference: np.ndarray) -> float:

@@ -3,7 +3,6 @@
 Nothing heavy is imported until a network is asked for.
 """
 
-import math
 from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -13,12 +12,12 @@ import numpy as np
 from specksim.retrieval.registry import MethodUnavailable
 from specksim.retrieval.result import Retrieval
 from specksim.setups import Setup, presets
+from specksim_train.beamlines import FARTHEST, distance
 from specksim_train.loading import load_backend
 
 if TYPE_CHECKING:
     from specksim_train.inference import Network
 
-_FARTHEST = 0.5
 """Sum of |ln| of the ratios of energy, distance and pixel up to which a network is taken for a setup."""
 
 
@@ -113,26 +112,16 @@ def shipped_for(setup: Setup | None) -> str:
     from specksim_train.inference import shipped
 
     distances = {
-        name: _distance(setup, Setup.load(preset))
+        name: distance(setup, Setup.load(preset))
         for name in shipped()
         for preset in presets()
         if setup is not None and (name == preset or name.startswith(f"{preset}-"))
     }
     near = min(distances, key=lambda name: (distances[name], not name.endswith("guided"), name), default=None)
-    if near is None or distances[near] > _FARTHEST:
+    if near is None or distances[near] > FARTHEST:
         known = ", ".join(shipped()) or "none yet"
         raise MethodUnavailable(
             f"method 'unet': no shipped network (there are: {known}) is for this setup: "
             "unet:RUN takes a run folder or a .keras file of your own"
         )
     return near
-
-
-def _distance(one: Setup, other: Setup) -> float:
-    """How unlike two setups are: sum of |ln| of the ratios of what displacement and speckle depend on."""
-    pairs = (
-        (one.beam.energy_kev, other.beam.energy_kev),
-        (one.effective_distance_m, other.effective_distance_m),
-        (one.object_pixel_m, other.object_pixel_m),
-    )
-    return sum(abs(math.log(first / second)) for first, second in pairs)

@@ -19,6 +19,7 @@ from specksim.retrieval.inputs import FEWEST_COUNTS
 from specksim_train import architectures, backend, inference, losses, runs
 from specksim_train.augmentation import Augmentation
 from specksim_train.backend import ALONE, Host
+from specksim_train.beamlines import FARTHEST, distance
 from specksim_train.confidence import calibrate
 from specksim_train.data import PairFiles, Survey
 from specksim_train.feeds import Feed, FileFeed, Readers, Simulator
@@ -92,6 +93,8 @@ def fit(
     files = PairFiles(train) if train else None
     held_out = None if validation is None else PairFiles([validation])
     _require_photons(settings.augmentation, files, simulate)
+    if held_out is not None:
+        _require_held_out(held_out, files, simulate)
     config = _configuration(settings, files, held_out, simulate, from_model)
     if resume:
         _require_same(run, config)
@@ -126,13 +129,35 @@ def fit(
 
 def _require_photons(varied: Augmentation, files: PairFiles | None, simulate: SimulatedPairs | None) -> None:
     """Refuse to split or thin the grey values of a camera as if they were photons."""
-    setups = files.setups if files is not None else {"simulate": simulate.request.setup} if simulate else {}
-    for name, setup in setups.items():
-        if not setup.detector.plain and (varied.still_share or varied.photons):
+    requests = files.requests if files is not None else {"simulate": simulate.request} if simulate else {}
+    for name, request in requests.items():
+        if not request.setup.detector.plain and (varied.still_share or varied.photons):
             raise ValueError(
-                f"{name}: still_share must be 0 and photons left out, since gain, offset or noise of the "
-                f"detector make grey values of photons; got {varied.still_share} and {varied.photons}"
+                f"{name}: still_share must be 0 and photons left out (--still-share 0), since gain, offset "
+                f"or noise of the detector make grey values of photons; got {varied.still_share} and "
+                f"{varied.photons}"
             )
+
+
+def _require_held_out(held_out: PairFiles, files: PairFiles | None, simulate: SimulatedPairs | None) -> None:
+    """Refuse validation pairs of the sandpaper, or of another beamline, than those of the training."""
+    (own,) = held_out.requests.values()
+    trained = {} if files is None else files.requests
+    for name, request in trained.items():
+        if (request.split, request.seed) == (own.split, own.seed):
+            raise ValueError(
+                f"validation must be of another sandpaper than {name}, got the same split and seed, "
+                f"{own.split} and {own.seed}: generate it with --split validation"
+            )
+    setups = [request.setup for request in trained.values()]
+    if simulate is not None:
+        setups.append(simulate.request.setup)
+    if min(distance(own.setup, setup) for setup in setups) > FARTHEST:
+        raise ValueError(
+            "validation must be of the beamline of the training, got another energy, distance or pixel "
+            f"({own.setup.beam.energy_kev:g} keV, {own.setup.effective_distance_m:g} m, "
+            f"{1e6 * own.setup.object_pixel_m:g} µm)"
+        )
 
 
 @contextlib.contextmanager

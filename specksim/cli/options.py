@@ -64,7 +64,10 @@ def measurement_options(command: Callable[..., Any]) -> Callable[..., Any]:
                 "--flat", type=click.Path(), help="Images without sandpaper and object, to divide by."
             ),
             click.option(
-                "-o", "--out", type=click.Path(), help="The file to write. Default: SAMPLE-retrieved.h5"
+                "-o",
+                "--out",
+                type=click.Path(),
+                help="The file to write. Default: SAMPLE-retrieved.h5; of a network, -predicted.h5",
             ),
             click.option(
                 "--figure", type=click.Path(), metavar="PNG", help="Draw the maps of the first pair."
@@ -97,13 +100,15 @@ def cores() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
-def result_path(out: str | None, sources: Sequence[str], overwrite: bool) -> "Path":
-    """Where to write the results of some files of images, the last of which names them by default.
+def result_path(out: str | None, sources: Sequence[str], overwrite: bool, ending: str) -> "Path":
+    """Where to write the results of some files of images; by default the last one's name, with an ending.
 
     Raises
     ------
     FileNotFoundError
-        If no file is of a source's pattern.
+        If no file is of a source's pattern, or there is no such folder.
+    IsADirectoryError
+        If it is a folder.
     FileExistsError
         If the file is there and is not to be replaced.
     ValueError
@@ -117,7 +122,11 @@ def result_path(out: str | None, sources: Sequence[str], overwrite: bool) -> "Pa
     files = [Path(file.partition("::")[0]) for source in sources for file in source_files(source)]
     last = Path(sources[-1].partition("::")[0])
     name = last if last.exists() else Path(re.sub(r"[*?]|\[[^]]*\]", "", last.name))  # of a pattern
-    target = Path(out) if out else Path(f"{name.stem}-retrieved.h5")
+    target = Path(out) if out else Path(f"{name.stem}-{ending}.h5")
+    if not target.parent.is_dir():
+        raise FileNotFoundError(f"{target}: the folder {target.parent} does not exist")
+    if target.is_dir():
+        raise IsADirectoryError(f"{target} is a folder: name a file")
     if target.exists():
         if any(file.exists() and target.samefile(file) for file in files):
             raise ValueError(f"{target} is read from: write the results to another file")
@@ -131,6 +140,8 @@ def picture_path(path: "str | Path") -> "Path":
     from pathlib import Path
 
     path = Path(path)
+    if path.suffix.lower() != ".png":
+        raise click.ClickException(f"{path}: pictures are PNG files: the name must end in .png")
     if not path.parent.is_dir():
         raise click.ClickException(f"{path}: the folder {path.parent} does not exist")
     if path.is_file() and path.read_bytes()[:4] != b"\x89PNG":

@@ -75,7 +75,7 @@ def retrieve(
     from specksim.retrieval import write_retrieval
 
     region = _parse_region(roi)
-    target = result_path(out, sources, overwrite)
+    target = result_path(out, sources, overwrite, "retrieved")
     if figure:
         picture_path(figure)
     options = _options(method, workers, window=window, max_shift=max_shift, material=material, more=more)

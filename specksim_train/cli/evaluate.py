@@ -41,11 +41,9 @@ def evaluate(file: str, model: str, n: int | None, out: str | None) -> None:
     ):
         warnings.simplefilter("always", OutsideTraining)
         results = measure(network.predict, file, n=n, progress=bar.update)
-    outside = {str(item.message) for item in caught if item.category is OutsideTraining}
+    outside = [str(item.message) for item in caught if item.category is OutsideTraining]
     if outside:
-        click.echo(
-            f"warning: {len(outside)} predictions outside of the training, e.g. {min(outside)}", err=True
-        )
+        click.echo(f"warning: {len(outside)} times outside of the training, e.g. {outside[0]}", err=True)
     results["model"] = model
     click.echo(format_table(results["rows"]))
     for path in write_results(Path(out) if out else Path(f"evaluation-{Path(file).stem}"), results):

@@ -215,8 +215,10 @@ def fit(
         setup = load_setup(simulate, assignments)
         simulated = _simulated(setup, pairs, workers, material=material, geometries=geometries, drift=drift)
     augmentation = _augmentation(drift_share=drift_share, still_share=still_share, photons=photons or None)
+    if together:
+        note("waiting until all hosts are here")
     host = backend.join(hosts, index) if together else backend.ALONE
-    with _leaving_at_once() if together else contextlib.nullcontext():
+    with _leaving_at_once() if together else _interruption_explained():
         run = training.fit(
             train,
             out,
@@ -229,6 +231,14 @@ def fit(
             progress=note,
         )
     click.echo(str(run))
+
+
+@contextlib.contextmanager
+def _interruption_explained() -> Iterator[None]:
+    try:
+        yield
+    except KeyboardInterrupt:
+        raise click.ClickException("interrupted: --resume goes on after the last finished epoch") from None
 
 
 @contextlib.contextmanager

@@ -71,7 +71,7 @@ def predict(
     from specksim.retrieval import write_retrieval
     from specksim_train.inference import OutsideTraining, load
 
-    target = result_path(out, (reference, sample), overwrite)
+    target = result_path(out, (reference, sample), overwrite, "predicted")
     if figure:
         picture_path(figure)
     correction = Correction.read(dark, flat)

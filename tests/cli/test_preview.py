@@ -37,5 +37,10 @@ def test_a_folder_that_is_not_there(cli, tiny, tmp_path):
 
 def test_a_data_set_is_not_overwritten_by_its_picture(cli, tiny):
     before = tiny.read_bytes()
-    assert "is no PNG" in cli("preview", tiny, "-o", tiny).error
+    assert "must end in .png" in cli("preview", tiny, "-o", tiny).error
+    renamed = tiny.with_suffix(".png")
+    renamed.write_bytes(before)
+    assert "is no PNG" in cli("preview", tiny, "-o", renamed).error
+    assert renamed.read_bytes() == before
+    renamed.unlink()
     assert tiny.read_bytes() == before

@@ -122,7 +122,7 @@ def test_what_is_read_is_not_written(tiny, files, cli):
     copy = files / "copy.h5"
     copy.write_bytes(tiny.read_bytes())
     assert "copy.h5 is read from" in cli("retrieve", copy, "-o", "copy.h5", "--overwrite").error
-    assert "is no PNG: it is left as it is" in cli("retrieve", copy, "-o", "x.h5", "--figure", copy).error
+    assert "must end in .png" in cli("retrieve", copy, "-o", "x.h5", "--figure", copy).error
     assert copy.read_bytes() == tiny.read_bytes()
 
 

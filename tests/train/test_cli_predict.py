@@ -126,7 +126,7 @@ def test_series_with_one_reference_and_corrections(tmp_path, run_folder, monkeyp
         "--flat", "flat.npy", "--tile", 1024, "--overlap", 32,
     )  # fmt: skip
     assert len(result.stdout.splitlines()) == 3
-    with h5py.File("scan-retrieved.h5") as file:
+    with h5py.File("scan-predicted.h5") as file:
         dx, dy = file["entry/data/dx"][()], file["entry/data/dy"][()]
         assert file["entry/parameters/overlap_px"][0] == 32
     assert len(dx) == 3
@@ -164,6 +164,9 @@ def test_warnings_go_to_stderr_once(tmp_path, run_folder):
         (("ref.tif", "nan.npy"), "nan.npy: frame 0 must be finite"),
         (("ref.tif", "sample.tif", "--dark", "other.npy"), "dark must have the shape"),
         (("ref.tif", "sample.tif", "--model", "nosuch"), "model must be a run folder"),
+        (("ref.tif", "sample.tif", "-o", "nowhere/x.h5"), "nowhere/x.h5: the folder nowhere does not exist"),
+        (("ref.tif", "sample.tif", "-o", "."), ". is a folder: name a file"),
+        (("ref.tif", "sample.tif", "--figure", "x.jpg"), "x.jpg: pictures are PNG files"),
         (("ref.tif", "sample.tif", "--setup", "nosuch"), "unknown setup 'nosuch'"),
     ],
 )

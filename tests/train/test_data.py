@@ -114,7 +114,10 @@ def test_a_reader_that_dies_ends_the_training_with_one_line(tiny):
 def test_the_crop_leaves_room_for_the_drift():
     assert crop_size((256, 256), Augmentation(drift_px=2), None) == (240, 240)
     assert crop_size((256, 200), Augmentation(drift_share=0.0), None) == (256, 192)
-    with pytest.raises(ValueError, match="multiple of 16 and <= 240, got 250"):
+    with pytest.raises(
+        ValueError,
+        match="<= 240, in frames of 256 × 256 with room for a drift of 2 px, got 250",
+    ):
         crop_size((256, 256), Augmentation(), 250)
 
 

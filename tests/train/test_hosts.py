@@ -97,8 +97,8 @@ def test_each_host_has_its_part():
 @pytest.mark.parametrize(
     ("hosts", "index", "message"),
     [
-        ("a:1,b:2", 2, "the index of this process must be 0 to 1, got '2'"),
-        ("a:1,b:2", None, "the index of this process must be 0 to 1, got ''"),
+        ("a:1,b:2", 2, r"index of this process \(--host, or .*_PROCESS_ID\) must be 0 to 1, got '2'"),
+        ("a:1,b:2", None, r"index of this process \(--host, or .*_PROCESS_ID\) must be 0 to 1, got ''"),
     ],
 )
 def test_a_process_must_be_one_of_the_hosts(monkeypatch, hosts, index, message):

@@ -199,6 +199,14 @@ def test_warning_for_a_part_that_is_lost(windowed):
     assert re.search(r"does not explain the sample in (1[5-9]|2\d)% of the pixels", found)
 
 
+def test_warning_for_another_beamline(windowed):
+    pair, own = (speckle(), moved(speckle(), 0.3, 0.0)), Setup()
+    network = dataclasses.replace(windowed, domain={"setups": (own.to_toml(),)})
+    assert network.predict(*pair, setup=own.with_values(beam__energy_kev=30.0)).parameters["warnings"] == []
+    with pytest.warns(OutsideTraining, match=r"energy, distance and pixel .* by a factor of 1\.4 in all"):
+        network.predict(*pair, setup=own.with_values(beam__energy_kev=20.0))
+
+
 def test_warning_for_unrelated_images(windowed):
     messages = predict_within(windowed, {}, speckle(seed=1), speckle(seed=2))
     assert any("share no pattern" in message for message in messages)

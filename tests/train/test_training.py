@@ -154,7 +154,7 @@ def test_a_run_is_not_overwritten_nor_resumed_with_something_else(undisturbed, t
             resume=True,
         )
     with pytest.raises(ValueError, match=r"cannot be resumed: trained_on \(content hashes\)"):
-        fit([tiny["validation"]], undisturbed, validation=tiny["validation"], settings=SMALL, resume=True)
+        fit([tiny["noiseless"]], undisturbed, validation=tiny["validation"], settings=SMALL, resume=True)
     with pytest.raises(ValueError, match="holds no run to resume"):
         fit([tiny["training"]], tmp_path / "none", settings=SMALL, resume=True)
 
@@ -249,6 +249,39 @@ def test_pairs_simulated_on_the_fly_train_and_illustrate_a_run(tmp_path):
     request = json.loads(json.loads((run / "config.json").read_text())["simulate"]["request"])
     assert (request["geometries"], request["materials"]) == (["wedge"], ["pmma"])
     assert (run / "examples.png").stat().st_size > 10_000
+
+
+@pytest.mark.parametrize(
+    ("changes", "split", "message"),
+    [
+        ({}, "training", "another sandpaper than .*training.h5, got the same split and seed, training and 0"),
+        ({"beam__energy_kev": 60.0}, "validation", r"the beamline of the training.*\(60 keV, 2 m, 9.9 µm\)"),
+    ],
+)
+def test_validation_pairs_must_be_others_of_the_same_beamline(tiny, tmp_path, changes, split, message):
+    setup = PairFiles([tiny["training"]]).requests[str(tiny["training"])].setup.with_values(**changes)
+    other = generate(tmp_path / "other.h5", setup, n=1, split=split)
+    with pytest.raises(ValueError, match=message):
+        fit([tiny["training"]], tmp_path / "run", validation=other, settings=SMALL)
+    assert not (tmp_path / "run").exists()
+
+
+def test_an_interruption_says_how_to_go_on(tiny, tmp_path, monkeypatch):
+    def interrupted(*_, **__):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(training, "_train", interrupted)
+    arguments = [
+        str(tiny["training"]),
+        "--out",
+        str(tmp_path / "run"),
+        "--filters",
+        "1",
+        "--architecture",
+        "unet",
+    ]
+    result = CliRunner().invoke(main, ["fit", *arguments])
+    assert (result.exit_code, "interrupted: --resume goes on" in result.output) == (1, True)
 
 
 def test_grey_values_are_not_split_like_photons(tmp_path):
