@@ -55,7 +55,7 @@ def try_sheets(setup: Setup, sheets: int) -> Trial:
 
 
 def tune_sheets(setup: Setup, wanted: float, announce: Callable[[Trial], None] = lambda trial: None) -> Trial:
-    """Find the fewest sheets whose speckle has a visibility of at least `wanted`.
+    """Find the number of sheets whose speckle has the visibility nearest to `wanted`.
 
     The visibility grows with the sheets until the speckle is developed; the number is doubled until it
     suffices, and halved in on.
@@ -111,7 +111,7 @@ def tune_sheets(setup: Setup, wanted: float, announce: Callable[[Trial], None] =
         else:
             outcome, upper = trial, middle
     if isinstance(outcome, Trial):
-        return outcome
+        return min(trials, key=lambda trial: (abs(trial.visibility - wanted), trial.sheets))
     raise _out_of_reach(wanted, max(trials, key=lambda trial: trial.visibility), upper, outcome)
 
 
