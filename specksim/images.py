@@ -194,7 +194,8 @@ def _open_tiff(name: str, file: str, _: str, stack: contextlib.ExitStack) -> _Op
     first = parts[0]
     if any(part.shape != first.shape or part.dtype != first.dtype for part in parts):
         raise ValueError(f"{name}: all pages must be of one shape and type, got {len(parts)} kinds")
-    if not first.axes.endswith("YX") or first.keyframe.samplesperpixel != 1:
+    planes = first.axes == "SYX"  # how a stack of 3 or 4 frames is written unless one says otherwise
+    if not first.axes.endswith("YX") or not (planes or first.keyframe.samplesperpixel == 1):
         raise ValueError(f"{name}: must be a greyscale image, got shape {first.shape} ({first.axes})")
     readers = [_tiff_reader(name, file, tiff.byteorder, part) for part in parts]
     frames = int(np.prod(first.shape[:-2]))

@@ -148,6 +148,21 @@ def test_coloured_tiff(tmp_path):
         read_image(source)
 
 
+@pytest.mark.parametrize("compression", [None, "lzw", "zlib"])
+def test_stacks_and_compressed_images_of_other_programs(tmp_path, compression):
+    images = np.random.default_rng(0).integers(0, 60_000, (3, 32, 48), np.uint16)
+    stack, single = tmp_path / "stack.tif", tmp_path / "single.tif"
+    tifffile.imwrite(
+        stack, images, photometric="rgb", planarconfig="separate"
+    )  # as of three frames by default
+    tifffile.imwrite(single, images[0], compression=compression)
+    with open_images(stack) as frames:
+        assert frames.shape == (3, 32, 48)
+        assert np.array_equal(np.stack([frames[k] for k in range(3)]), images)
+    with open_images(single) as frames:
+        assert np.array_equal(frames[0], images[0])
+
+
 def test_truncated_tiff(tmp_path):
     path = tmp_path / "i.tif"
     write(path, STACK, photometric="minisblack", compression="zlib", metadata=None)
