@@ -1,6 +1,6 @@
-"""The drawings of the explanations: conventions.png, attenuation.png, valid.png.
+"""The drawings of the explanations: conventions.png, attenuation.png, valid.png; one_pair.png of the README.
 
-python docs/figures.py [NAME …]        needs the extra [test], for xraydb
+python docs/figures.py [NAME …]        needs the extras [test], for xraydb, and [train-cpu]
 """
 
 import sys
@@ -160,7 +160,44 @@ def valid() -> Figure:
     return figure
 
 
+def one_pair() -> Figure:
+    """Pair 3 of `specksim generate --material nylon --n 150`: its images, its truth, and what is found."""
+    from specksim.retrieval import umpa
+    from specksim_train import load
+
+    setup = specksim.Setup.load("imbl-28kev")
+    pair = specksim.simulate(setup, material="nylon", geometry="spheres-in-block", seed=0, index=3)
+    images = pair.reference[0], pair.sample[0]
+    maps = {
+        "truth": pair.dx,
+        "network, from this one pair": load("imbl-28kev-guided").predict(*images).dx,
+        "UMPA, 25 px window": umpa(*images, window=25, max_shift=4).dx,
+    }
+    figure = Figure(figsize=(10.4, 7.2), layout="constrained")
+    axes = figure.subplots(2, 3)
+    low, high = np.percentile(images[0], [1, 99])
+    for axis, image, title in zip(axes[0], images, ("reference (counts)", "sample (counts)"), strict=False):
+        axis.imshow(image, "gray", vmin=low, vmax=high)
+        axis.set_title(title)
+    limit = float(np.percentile(np.abs(pair.dx), 99))
+    for axis, (name, values) in zip((axes[0, 2], axes[1, 0], axes[1, 1]), maps.items(), strict=True):
+        shown = axis.imshow(values, "RdBu_r", vmin=-limit, vmax=limit)
+        axis.set_title(f"dx: {name}")
+    figure.colorbar(shown, ax=axes[:, 2], label="dx (px)", extend="both", shrink=0.8)
+    row = 178
+    for axis in (axes[0, 2], axes[1, 0], axes[1, 1]):
+        axis.axhline(row, color="0.4", lw=0.8, ls=":")
+    for (_, values), colour, width in zip(maps.items(), ("0.6", "C3", "C0"), (4, 1.4, 1.4), strict=True):
+        axes[1, 2].plot(values[row], color=colour, lw=width)
+    axes[1, 2].legend(("truth", "network", "UMPA"), loc="lower left", frameon=False, fontsize=9)
+    axes[1, 2].set(xlim=(0, 255), xlabel="column (px)", title="dx along the dotted row (px)")
+    axes[1, 2].set_box_aspect(1)
+    for axis in axes.flat[:5]:
+        axis.set(xticks=[], yticks=[])
+    return figure
+
+
 if __name__ == "__main__":
-    figures = {function.__name__: function for function in (conventions, attenuation, valid)}
+    figures = {function.__name__: function for function in (conventions, attenuation, valid, one_pair)}
     for name in sys.argv[1:] or figures:
         figures[name]().savefig(HERE / f"{name}.png", dpi=80)

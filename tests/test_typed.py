@@ -22,6 +22,7 @@ SMALLER = {
     "README.md": {
         "--n 150": "--n 4",
         "--n 600": f"--n 4 {SMALL_FRAME}",
+        "--n 60 ": f"--n 2 {SMALL_FRAME} ",
         "--simulate mine.toml": f"--simulate mine.toml {SMALL_FRAME}",
         "--filters 16 --crop 128": "--filters 2 --epochs 1 --batch-size 2 --crop 32",
         "--workers 2 --filters 16": "--filters 2 --epochs 1 --batch-size 1 --pairs 1",
