@@ -126,7 +126,8 @@ def _map(
         values, cmap=colours, vmin=low, vmax=high, extent=(0, width, height, 0), interpolation="nearest"
     )
     axis.set(title=title, xlabel="x in the object (mm)", ylabel="y in the object (mm)")
-    axis.figure.colorbar(image, ax=axis, shrink=0.85)
+    cut = low is not None and high is not None and not low <= values.min() <= values.max() <= high
+    axis.figure.colorbar(image, ax=axis, shrink=0.85, extend="both" if cut else "neither")
 
 
 def _profile_row(pair: SpecklePair) -> int:

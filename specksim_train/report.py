@@ -10,6 +10,7 @@ import keras
 import numpy as np
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 
 from specksim.files import write_atomically, write_text
 from specksim_train import runs
@@ -33,13 +34,18 @@ def draw_curves(history: list[runs.Row], path: Path) -> None:
     figure = Figure(figsize=(10, 4), layout="constrained")
     left, right = figure.subplots(1, 2)
     epochs = [row["epoch"] for row in history]
-    for name in ("error_px", "error_valid_px", "val_error_px", "val_error_valid_px"):
-        if name in history[0]:
-            left.semilogy(epochs, [row[name] for row in history], label=name.replace("_", " "))
-    left.set(xlabel="epoch", ylabel="mean endpoint error (pixels)")
+    for prefix, pairs, style in (("", "training", "--"), ("val_", "validation", "-")):
+        for name, pixels, colour in (("error_px", "all", "C0"), ("error_valid_px", "valid", "C1")):
+            if prefix + name in history[0]:
+                errors = [row[prefix + name] for row in history]
+                left.semilogy(epochs, errors, style, color=colour, label=f"{pairs}, {pixels} pixels")
+    left.set(ylabel="mean endpoint error (pixels)")
     left.legend()
     right.semilogy(epochs, [row["learning_rate"] for row in history])
-    right.set(xlabel="epoch", ylabel="learning rate")
+    right.set(ylabel="learning rate")
+    for axis in (left, right):
+        axis.set_xlabel("epoch")
+        axis.xaxis.set_major_locator(MaxNLocator(integer=True))
     _save(figure, path)
 
 
@@ -48,16 +54,17 @@ def draw_examples(run: Path, examples: Batch) -> None:
     model = keras.saving.load_model(run / runs.BEST, compile=False, safe_mode=True)
     images, target = (maps[:_EXAMPLES] for maps in examples)
     found = keras.ops.convert_to_numpy(model(images))
-    figure = Figure(figsize=(15, 3 * len(images)), layout="constrained")
-    axes = np.atleast_2d(figure.subplots(len(images), 5))
+    figure = Figure(figsize=(18, 3 * len(images)), layout="constrained")
+    axes = np.atleast_2d(figure.subplots(len(images), 6))
     for row, (pair, truth, estimate) in zip(axes, zip(images, target, found, strict=True), strict=True):
         limit = max(float(np.percentile(np.hypot(truth[..., 0], truth[..., 1]), 99)), 0.01)
         _show(row[0], pair[..., 1], "sample (counts)", "gray", *np.percentile(pair[..., 1], [0.5, 99.5]))
         _show(row[1], truth[..., 0], "dx, truth (px)", "RdBu_r", -limit, limit)
         _show(row[2], estimate[..., 0], "dx, network (px)", "RdBu_r", -limit, limit)
         _show(row[3], truth[..., 1], "dy, truth (px)", "RdBu_r", -limit, limit)
+        _show(row[4], estimate[..., 1], "dy, network (px)", "RdBu_r", -limit, limit)
         error = np.hypot(*np.moveaxis(estimate[..., :2] - truth[..., :2], -1, 0))
-        _show(row[4], error, f"|error|, mean {error.mean():.3f} px", "viridis", 0, 0.5 * limit)
+        _show(row[5], error, f"|error|, mean {error.mean():.3f} px", "viridis", 0, 0.5 * limit)
     _save(figure, run / "examples.png")
 
 

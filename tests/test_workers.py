@@ -19,11 +19,13 @@ def write_down(path, tick):
 
 
 def die_once(path, marker, tick):
-    if not Path(marker).exists():
-        Path(marker).touch()
+    try:
+        Path(marker).touch(exist_ok=False)  # of two workers one is the first
+    except FileExistsError:
+        write_down(path, tick)
+    else:
         tick()
         os._exit(3)
-    write_down(path, tick)
 
 
 def die(path, tick):

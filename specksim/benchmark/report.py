@@ -310,8 +310,9 @@ def _markdown(view: View) -> str:
     ]
     found.append(tables.condition_table(view, view.robustness(), _ROBUSTNESS))
     found.append(tables.metric_table(view, view.results.data, _RESOLUTION_COLUMNS, _RESOLUTION))
-    return "\n".join(
+    shown = [
         f"**{page.markdown_text(table.caption)}**\n\n{page.table_markdown(table)}\n"
         for table in found
         if table is not None
-    )
+    ]
+    return "\n".join([*shown, f"{tables.MARKED}\n"]) if shown else ""

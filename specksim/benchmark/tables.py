@@ -10,9 +10,9 @@ from specksim.benchmark.view import NONE, Number, Row, View, score
 
 VALID, ALL, PAIR = "valid", "all", ""
 MARKED = (
-    "Bold with a star: the best value of the table; for the mean endpoint error also those that a paired "
-    "bootstrap finds no different from it (95 %). Median, 95 % and what follows are of the valid pixels; the "
-    "intervals of all figures are in results.csv."
+    "Bold, in the report with a star: the best value of the table; for the mean endpoint error also those "
+    "that a paired bootstrap finds no different from it (95 %). Median, 95 % and what follows are of the "
+    "valid pixels; the intervals of all figures are in results.csv."
 )
 
 
@@ -242,7 +242,8 @@ def settings_table(view: View) -> Table | None:
 def failure_table(view: View) -> Table | None:
     """Every failure with its message."""
     table = Table(
-        "Pairs that a method failed on. They count as failures and are in none of the means.",
+        "Pairs that a method failed on, or whose result does not show the body to be measured. They are in "
+        "none of the means of that.",
         ("data", "method", "exposures", "pair", "message"),
     )
     for f in view.results.failures:

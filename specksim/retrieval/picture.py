@@ -43,6 +43,7 @@ def draw_retrieval(retrieval: Retrieval, path: str | Path) -> None:
             values, cmap=_COLOURS.get(name, "gray"), vmin=low, vmax=high, interpolation="nearest"
         )
         axis.set(title=meaning, xlabel="column (pixel)", ylabel="row (pixel)")
-        figure.colorbar(shown, ax=axis, shrink=0.85, label=f"{name} ({units})" if units else name)
+        label = f"{name} ({units})" if units else name
+        figure.colorbar(shown, ax=axis, shrink=0.85, extend="both", label=label)
     figure.suptitle(f"{retrieval.method}: {retrieval.parameters.get('model', '')}".rstrip(": "))
     figure.savefig(path, dpi=110, format="png")

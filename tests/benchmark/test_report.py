@@ -125,7 +125,9 @@ def test_text_of_the_results_is_never_markup(tmp_path):
     assert "alert" not in parsed.scripts[0]
     assert "\x1b" not in page_text
     assert "<script>" not in markdown
-    assert all(line.startswith(("|", "**")) for line in markdown.splitlines() if line)
+    *lines, last = (line for line in markdown.splitlines() if line)
+    assert last == tables.MARKED
+    assert all(line.startswith(("|", "**")) for line in lines)
 
 
 def test_the_main_table(whole, view):

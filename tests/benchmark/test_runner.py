@@ -192,13 +192,13 @@ def test_what_is_to_be_done_is_said_and_how_long_it_takes(known, tmp_path):
     said = []
     question = Benchmark((), ("windowed",), conditions=("resolution",), pairs=1, setup=SETUP.to_toml())
     run_benchmark(question, tmp_path, say=said.append)
-    assert said[0] == "2 data sets, 2 of them to be simulated; 2 cells: data × method × exposures"
-    assert said[1].startswith("data set 1 of 2: resolution-star; about 0:")
-    assert said[3] == "2 cells to do, 0 are done"
-    assert said[4].startswith("cell 1 of 2: resolution-star, windowed, 1 exposure; about 0:")
-    assert said[5] == "cell 2 of 2: resolution-edge, windowed, 1 exposure; about 0:00:00 left"
+    assert said[0] == "3 data sets, 3 of them to be simulated; 3 cells: data × method × exposures"
+    assert said[1].startswith("data set 1 of 3: resolution-star; about 0:")
+    assert said[4] == "3 cells to do, 0 are done"
+    assert said[5].startswith("cell 1 of 3: resolution-star, windowed, 1 exposure; about 0:")
+    assert said[7] == "cell 3 of 3: resolution-edge, windowed, 1 exposure; about 0:00:00 left"
     run_benchmark(question, tmp_path, resume=True, say=said.append)
-    assert said[-1] == "0 cells to do, 2 are done"
+    assert said[-1] == "0 cells to do, 3 are done"
 
 
 def test_methods_differ_only_where_they_do(known, data, validation, tmp_path):
@@ -285,6 +285,7 @@ def test_conditions_are_simulated_and_measured(known, tmp_path):
     assert 1 < sizes["speckle-blur-0.3"] < sizes["speckle-blur-1"] < sizes["speckle-blur-2.5"]
     assert [data.name for data in results.data if data.axis == "resolution"] == [
         "resolution-star",
+        "resolution-faint-star",
         "resolution-edge",
     ]
     special = {(f.group, f.metric) for f in results.figures if f.group in ("star", "wedge", "edge")}

@@ -97,7 +97,7 @@ def test_conditions_of_a_setup(cli, tmp_path):
     )  # fmt: skip
     assert done.status == 0, done.err
     tree = json.loads((tmp_path / "out" / "results.json").read_text())
-    assert [data["axis"] for data in tree["data"]] == ["resolution", "resolution"]
+    assert [data["axis"] for data in tree["data"]] == ["resolution"] * 3
     assert "rows = 32" in tree["arguments"]["setup"]
     assert tree["command"].endswith("--pairs 1 --seed 2")
     assert "--set detector.rows=32" in tree["command"]
