@@ -138,12 +138,11 @@ def _profile_row(pair: SpecklePair) -> int:
 def _profile(axis: Axes, pair: SpecklePair, setup: Setup) -> None:
     row = _profile_row(pair)
     x = (np.arange(pair.dx.shape[1]) + 0.5) * setup.object_pixel_m * 1e3
-    axis.plot(x, pair.dx[row], color="C0", label="dx")
-    axis.plot(x, pair.dy[row], color="C1", label="dy")
+    axis.plot(x, pair.dx[row], color="C0", label="dx (px)")
+    axis.plot(x, pair.dy[row], color="C1", label="dy (px)")
     axis.set(
         title=f"profile, row {row} (dotted line)",
         xlabel="x in the object (mm)",
-        ylabel="displacement (pixels)",
         xlim=(0, pair.dx.shape[1] * setup.object_pixel_m * 1e3),
     )
     phase = axis.twinx()

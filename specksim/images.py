@@ -364,7 +364,8 @@ class Correction:
         try:
             return cls(*means)
         except ValueError as error:
-            raise ValueError(f"dark {dark}, flat {flat}: {error}") from None
+            given = ", ".join(str(source) for source in (dark, flat) if source is not None)
+            raise ValueError(f"{given}: {error}") from None
 
     def apply(self, image: np.ndarray) -> np.ndarray:
         """The corrected image, (H, W) float32, >= 0.
