@@ -26,7 +26,10 @@ def main() -> None:
     cells = {}
     for path in Path(folder, "cells").glob("*.npz"):
         setting = load_cell(path).setting
-        cells[f"{setting.method},{setting.exposures}"] = path
+        name = f"{setting.method},{setting.exposures}"
+        if name in cells:
+            sys.exit(f"{folder} must hold one data set: {name} is there of several")
+        cells[name] = path
     rng = np.random.default_rng(0)
     print("| | valid pixels | all pixels |")
     print("|---|---|---|")

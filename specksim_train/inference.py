@@ -307,7 +307,9 @@ def unlike_training(domain: Mapping[str, Any], reference: np.ndarray, shift: np.
     if limit is not None and len(shift):
         largest = float(np.quantile(np.hypot(shift[:, 0], shift[:, 1]), 0.999))
         if largest > limit:
-            messages.append(f"displacements reach {largest:.3g} px, the network finds up to {limit:.3g} px")
+            messages.append(
+                f"displacements reach {largest:.3g} px, the network is to be trusted up to {limit:.3g} px"
+            )
     return messages
 
 

@@ -18,8 +18,6 @@ from specksim_train.loading import load_backend
 if TYPE_CHECKING:
     from specksim_train.inference import Network
 
-"""Sum of |ln| of the ratios of energy, distance and pixel up to which a network is taken for a setup."""
-
 
 def unet(
     reference: np.ndarray,

@@ -113,7 +113,8 @@ def model_card(name: str, config: dict[str, Any], history: list[runs.Row], radiu
         "The errors are those of the "
         + ("validation data." if prefix else "training data: none were held out."),
         "",
-        "Trusted a tenth beyond what it was trained on; further out `predict` warns. Training data: "
+        "Trusted a tenth beyond the visibility and the counts that it was trained on, and in displacement as "
+        "far as its architecture was found to follow; further out `predict` warns. Training data: "
         + (
             ", ".join(f"`{path}` ({digest[:12]})" for path, digest in seen["content_hashes"].items())
             or "none kept"

@@ -144,7 +144,12 @@ def _require_held_out(held_out: PairFiles, files: PairFiles | None, simulate: Si
     (own,) = held_out.requests.values()
     trained = {} if files is None else files.requests
     for name, request in trained.items():
-        if (request.split, request.seed) == (own.split, own.seed):
+        if request.reference or own.reference:  # a measured sandpaper is that of all splits
+            if request.reference == own.reference:
+                raise ValueError(
+                    f"validation must be of another measured sandpaper than {name}, got the same"
+                )
+        elif (request.split, request.seed) == (own.split, own.seed):
             raise ValueError(
                 f"validation must be of another sandpaper than {name}, got the same split and seed, "
                 f"{own.split} and {own.seed}: generate it with --split validation"
@@ -369,7 +374,7 @@ def _configuration(
 
 
 def _domain(survey: Survey, settings: Settings) -> dict[str, Any]:
-    """The images for which the network may be trusted, with a tenth to spare; else `predict` warns."""
+    """The images for which the network may be trusted; else `predict` warns."""
     varied = settings.augmentation
     drift = math.hypot(varied.drift_px, varied.drift_px) if varied.drift_share else 0.0
     photons = varied.photons or survey.photons

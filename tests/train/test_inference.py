@@ -178,7 +178,7 @@ def test_no_warning_within_the_training_nor_without_a_range(windowed):
     [
         ({"visibility": [0.5, 0.9]}, "visibility is 0.3.*, the training had 0.5 to 0.9"),
         ({"photons_per_pixel": [1, 500]}, "mean count is 1.*e.03, the training had 1 to 500"),
-        ({"displacement_px": 0.1}, "displacements reach 0.3.* px, the network finds up to 0.1 px"),
+        ({"displacement_px": 0.1}, "displacements reach 0.3.* px, the network is to be trusted up to 0.1 px"),
     ],
 )
 def test_warning_outside_of_the_training(windowed, change, message):

@@ -266,6 +266,24 @@ def test_validation_pairs_must_be_others_of_the_same_beamline(tiny, tmp_path, ch
     assert not (tmp_path / "run").exists()
 
 
+def test_a_measured_sandpaper_is_that_of_all_splits(tmp_path):
+    setup = Setup().with_values(detector__rows=32, detector__columns=32, diffuser__sheets=1)
+    for name in ("one", "two"):
+        speckle = np.random.default_rng(len(name) + ord(name[0])).gamma(4.0, 250.0, (80, 80))
+        np.save(tmp_path / f"{name}.npy", speckle)
+    made = {
+        (name, split): generate(
+            tmp_path / f"{name}-{split}.h5", setup, n=1, split=split, reference=tmp_path / f"{name}.npy"
+        )
+        for name, split in (("one", "training"), ("one", "validation"), ("two", "training"))
+    }
+    held_out = [PairFiles([made[key]]) for key in (("one", "validation"), ("two", "training"))]
+    trained = PairFiles([made["one", "training"]])
+    with pytest.raises(ValueError, match=r"another measured sandpaper than .*one-training.h5, got the same"):
+        training._require_held_out(held_out[0], trained, None)
+    training._require_held_out(held_out[1], trained, None)
+
+
 def test_an_interruption_says_how_to_go_on(tiny, tmp_path, monkeypatch):
     def interrupted(*_, **__):
         raise KeyboardInterrupt
