@@ -1,4 +1,4 @@
-"""What depends on Keras' backend: devices, determinism, compilation. The only place that names backends."""
+"""What depends on Keras' backend: devices, hosts, determinism, compilation."""
 
 import contextlib
 import os
