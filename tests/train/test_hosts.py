@@ -177,6 +177,15 @@ def test_two_hosts_train_as_one_and_take_over_from_each_other(tiny, tmp_path):
     assert last[1] == pytest.approx(last[0], rel=1e-3, abs=1e-5)
 
 
+def wait(processes, reached):
+    """Until the processes, all of which run, have reached something."""
+    deadline = time.monotonic() + 300
+    while not reached():
+        assert time.monotonic() < deadline
+        assert all(process.poll() is None for process in processes)
+        time.sleep(0.2)
+
+
 LOST = "another host or device of the training was lost; start all again with --resume"
 
 
@@ -190,11 +199,7 @@ def said_it_lost_another(process, errors):
 def test_a_lost_host_ends_the_other_which_says_so_and_can_go_on(tiny, tmp_path):
     run = tmp_path / "run"
     processes = start_two(tiny, (run, run), 10_000)
-    deadline = time.monotonic() + 300
-    while not (run / runs.CHECKPOINT).exists():
-        assert time.monotonic() < deadline
-        assert all(process.poll() is None for process in processes)
-        time.sleep(0.2)
+    wait(processes, lambda: (run / runs.CHECKPOINT).exists())
     processes[1].send_signal(signal.SIGKILL)
     _, errors = processes[0].communicate(timeout=120)
     processes[1].communicate()
@@ -203,10 +208,7 @@ def test_a_lost_host_ends_the_other_which_says_so_and_can_go_on(tiny, tmp_path):
     assert "Traceback" not in errors
     done = len(runs.load_checkpoint(run).history)
     processes = start_two(tiny, (run, run), 10_000, "--resume")
-    while len(runs.load_checkpoint(run).history) == done:
-        assert time.monotonic() < deadline
-        assert all(process.poll() is None for process in processes)
-        time.sleep(0.2)
+    wait(processes, lambda: len(runs.load_checkpoint(run).history) > done)
     processes[0].send_signal(signal.SIGKILL)
     _, errors = processes[1].communicate(timeout=120)
     processes[0].communicate()
