@@ -71,7 +71,7 @@ def start(folder: Path, address: str, n: int, pairs_per_field: int) -> subproces
 
 
 def wait_for_parts(folder: Path, count: int) -> None:
-    deadline = time.monotonic() + 60
+    deadline = time.monotonic() + 180
     while len(list(folder.glob("*.part"))) < count and time.monotonic() < deadline:
         time.sleep(0.02)
 

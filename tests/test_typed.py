@@ -32,6 +32,7 @@ SMALLER = {
         "--n 300": "--n 4",
         "--n 30 ": "--n 2 ",
         "--filters 8 --epochs 8": "--filters 2 --epochs 1 --batch-size 2",
+        "--method umpa --method unet:run": "--method umpa@window=9 --method unet:run",
     },
     "docs/own-setup.md": {},
     "docs/own-geometry.md": {},

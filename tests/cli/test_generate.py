@@ -262,7 +262,7 @@ def interrupt(command: list[str], folder: Path, number: signal.Signals, whole_gr
         time.sleep(0.3)
         (os.killpg if whole_group else os.kill)(running.pid, number)
         error = running.communicate(timeout=60)[1]
-    deadline = time.monotonic() + 10
+    deadline = time.monotonic() + 30
     while members(running.pid) and time.monotonic() < deadline:
         time.sleep(0.05)
     left = members(running.pid)

@@ -55,7 +55,7 @@ def test_an_interrupted_suite_goes_on(command, cli, tmp_path):
     with subprocess.Popen(
         [*command, "suite", str(folder), *words], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
     ) as running:
-        limit = time.monotonic() + 60
+        limit = time.monotonic() + 180
         while not (folder / "training.h5").exists() and time.monotonic() < limit:
             time.sleep(0.01)
         running.send_signal(signal.SIGINT)

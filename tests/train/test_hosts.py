@@ -76,7 +76,7 @@ def lengthen(run, epochs):
 
 def finish(processes):
     for process in processes:
-        output, errors = process.communicate(timeout=400)
+        output, errors = process.communicate(timeout=900)
         assert process.returncode == 0, errors
     return output
 
@@ -179,7 +179,7 @@ def test_two_hosts_train_as_one_and_take_over_from_each_other(tiny, tmp_path):
 
 def wait(processes, reached):
     """Until the processes, all of which run, have reached something."""
-    deadline = time.monotonic() + 300
+    deadline = time.monotonic() + 600
     while not reached():
         assert time.monotonic() < deadline
         assert all(process.poll() is None for process in processes)
@@ -201,7 +201,7 @@ def test_a_lost_host_ends_the_other_which_says_so_and_can_go_on(tiny, tmp_path):
     processes = start_two(tiny, (run, run), 10_000)
     wait(processes, lambda: (run / runs.CHECKPOINT).exists())
     processes[1].send_signal(signal.SIGKILL)
-    _, errors = processes[0].communicate(timeout=120)
+    _, errors = processes[0].communicate(timeout=240)
     processes[1].communicate()
     assert processes[0].returncode == 1
     assert LOST in errors
@@ -210,7 +210,7 @@ def test_a_lost_host_ends_the_other_which_says_so_and_can_go_on(tiny, tmp_path):
     processes = start_two(tiny, (run, run), 10_000, "--resume")
     wait(processes, lambda: len(runs.load_checkpoint(run).history) > done)
     processes[0].send_signal(signal.SIGKILL)
-    _, errors = processes[1].communicate(timeout=120)
+    _, errors = processes[1].communicate(timeout=240)
     processes[0].communicate()
     assert said_it_lost_another(processes[1], errors), errors
     epochs = [row["epoch"] for row in history(run)]
@@ -223,7 +223,7 @@ def test_an_error_of_the_first_host_ends_both_at_once(tiny, tmp_path):
     run.mkdir()
     (run / runs.CHECKPOINT).touch()
     processes = start_two(tiny, (run, run), 10_000)
-    errors = [process.communicate(timeout=120)[1] for process in processes]  # JAX waits 300 s in an exit
+    errors = [process.communicate(timeout=240)[1] for process in processes]  # JAX waits 300 s in an exit
     assert processes[0].returncode == 1
     assert f"Error: {run} holds a run; --resume goes on with it" in errors[0]
     assert said_it_lost_another(processes[1], errors[1]), errors[1]
@@ -233,7 +233,7 @@ def test_an_error_of_the_first_host_ends_both_at_once(tiny, tmp_path):
 def test_one_host_of_a_cluster_uses_all_of_its_devices(tiny, tmp_path):
     two_devices = {"XLA_FLAGS": "--xla_force_host_platform_device_count=2", **by_variables(1)[0]}
     process = start(tiny, tmp_path / "run", 1, "--batch-size", "3", **two_devices)
-    _, errors = process.communicate(timeout=120)
+    _, errors = process.communicate(timeout=240)
     assert process.returncode == 1
     assert "batch_size must be a multiple of the 2 devices of all hosts, got 3" in errors
     shared = """
