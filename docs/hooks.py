@@ -21,7 +21,7 @@ def commands(program: str) -> str:
     """The help texts of a program and of each of its commands, as Markdown."""
     group = import_module(PROGRAMS[program]).main
     sections = [f"## {program}\n\n{_help(group, program)}"]
-    with click.Context(group, info_name=program) as context:
+    with click.Context(group, info_name=program, **group.context_settings) as context:
         for name in group.list_commands(context):
             sections.append(
                 f"### {program} {name}\n\n{_help(group.get_command(context, name), name, context)}"

@@ -55,7 +55,7 @@ def test_commands_in_the_docs_are_understood(page):
             name = Path(words[0]).name if words else ""
             if name in COMMANDS:
                 words = words[1 : words.index(">")] if ">" in words else words[1:]
-                with click.Context(COMMANDS[name]) as context:
+                with click.Context(COMMANDS[name], **COMMANDS[name].context_settings) as context:
                     _, sub, rest = COMMANDS[name].resolve_command(context, words)
                     sub.make_context(sub.name, rest, parent=context)
 
@@ -72,7 +72,7 @@ def hooks() -> ModuleType:
 def test_the_reference_of_commands_holds_every_command_and_option():
     for program, group in COMMANDS.items():
         text = hooks().commands(program)
-        with click.Context(group) as context:
+        with click.Context(group, **group.context_settings) as context:
             for name in group.list_commands(context):
                 assert f"### {program} {name}\n" in text
                 assert f"Usage: {program} {name} " in text
