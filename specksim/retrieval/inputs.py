@@ -76,7 +76,9 @@ def speckle_images(
     live = _lit(reference) & _lit(sample)
     scale = np.float32(1.0 / reference.mean(dtype=np.float64))
     reference, sample = reference * scale, sample * scale
-    return from_nearest(reference, live), from_nearest(sample, live), live
+    if not live.all():
+        reference, sample = from_nearest(np.stack([reference, sample]), live)
+    return reference, sample, live
 
 
 def _lit(images: np.ndarray) -> np.ndarray:
