@@ -183,24 +183,7 @@ def fit(
     specksim-train fit --simulate imbl-28kev --workers 4 --validation validation.h5 --out run
     """
     together = hosts is not None or "KERAS_DISTRIBUTION_JOB_ADDRESSES" in os.environ
-    for refused, why in (
-        (bool(train) == bool(simulate), "give either training files or --simulate"),
-        (
-            not simulate and _given("assignments", "material", "geometries", "drift", "pairs", "workers"),
-            "--set, --material, --geometry, --drift, --pairs and --workers go with --simulate",
-        ),
-        (
-            simulate and settings["crop"],
-            "--crop goes with training files; for --simulate set the frame in its setup",
-        ),
-        (index is not None and not together, "--host goes with --hosts"),
-        (
-            together and settings["devices"] != 1,
-            "--devices goes with one host; several use all of their devices",
-        ),
-    ):
-        if refused:
-            raise click.UsageError(why)
+    _refuse(bool(train), bool(simulate), together, index is not None, **settings)
     if together:
         os.environ.setdefault("KERAS_BACKEND", "jax")
     require_backend()
@@ -215,9 +198,10 @@ def fit(
         setup = load_setup(simulate, assignments)
         simulated = _simulated(setup, pairs, workers, material=material, geometries=geometries, drift=drift)
     augmentation = _augmentation(drift_share=drift_share, still_share=still_share, photons=photons or None)
+    host = backend.ALONE
     if together:
         note("waiting until all hosts are here")
-    host = backend.join(hosts, index) if together else backend.ALONE
+        host = backend.join(hosts, index)
     with _leaving_at_once() if together else _interruption_explained():
         run = training.fit(
             train,
@@ -231,6 +215,30 @@ def fit(
             progress=note,
         )
     click.echo(str(run))
+
+
+def _refuse(
+    files: bool, simulate: bool, together: bool, numbered: bool, *, crop: int | None, devices: int, **_: Any
+) -> None:
+    """Wrong usage: options that do not go together, or that would be ignored."""
+    for refused, why in (
+        (files == simulate, "give either training files or --simulate"),
+        (
+            not simulate and _given("assignments", "material", "geometries", "drift", "pairs", "workers"),
+            "--set, --material, --geometry, --drift, --pairs and --workers go with --simulate",
+        ),
+        (
+            simulate and crop,
+            "--crop goes with training files; for --simulate set the frame in its setup",
+        ),
+        (numbered and not together, "--host goes with --hosts"),
+        (
+            together and devices != 1,
+            "--devices goes with one host; several use all of their devices",
+        ),
+    ):
+        if refused:
+            raise click.UsageError(why)
 
 
 @contextlib.contextmanager
