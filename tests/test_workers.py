@@ -106,7 +106,9 @@ def test_one_worker_or_one_task_stays_in_this_process(workers, tasks, tmp_path):
 
 
 def test_no_tasks_are_done_at_once():
-    run_tasks(fail, [], 2, nothing)
+    ticks: list[int] = []
+    run_tasks(fail, [], 2, ticks.append)
+    assert ticks == []
 
 
 def test_a_death_is_reported_and_the_work_done_again(tmp_path, capfd):

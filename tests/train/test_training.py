@@ -16,7 +16,6 @@ import numpy as np
 import pytest
 from click.testing import CliRunner
 
-from specksim import Setup, generate
 from specksim_train import architectures, losses, report, runs, training
 from specksim_train.augmentation import Augmentation
 from specksim_train.cli import main
@@ -193,7 +192,7 @@ def test_what_a_feed_raises_reaches_the_user(tiny, monkeypatch, tmp_path):
     def broken(self, number, step=0):
         raise ValueError("file: pair 0 cannot be read")
 
-    monkeypatch.setattr(training, "_configuration", lambda *_: {"trained_on": {}})
+    monkeypatch.setattr(training, "configuration", lambda *_: {"trained_on": {}})
     monkeypatch.setattr(PairFiles, "read", broken)
     with pytest.raises(ValueError, match=r"^file: pair 0 cannot be read$"):
         fit([tiny["training"]], tmp_path / "run", settings=SMALL)
@@ -251,39 +250,6 @@ def test_pairs_simulated_on_the_fly_train_and_illustrate_a_run(tmp_path):
     assert (run / "examples.png").stat().st_size > 10_000
 
 
-@pytest.mark.parametrize(
-    ("changes", "split", "message"),
-    [
-        ({}, "training", "another sandpaper than .*training.h5, got the same split and seed, training and 0"),
-        ({"beam__energy_kev": 60.0}, "validation", r"the beamline of the training.*\(60 keV, 2 m, 9.9 µm\)"),
-    ],
-)
-def test_validation_pairs_must_be_others_of_the_same_beamline(tiny, tmp_path, changes, split, message):
-    setup = PairFiles([tiny["training"]]).requests[str(tiny["training"])].setup.with_values(**changes)
-    other = generate(tmp_path / "other.h5", setup, n=1, split=split)
-    with pytest.raises(ValueError, match=message):
-        fit([tiny["training"]], tmp_path / "run", validation=other, settings=SMALL)
-    assert not (tmp_path / "run").exists()
-
-
-def test_a_measured_sandpaper_is_that_of_all_splits(tmp_path):
-    setup = Setup().with_values(detector__rows=32, detector__columns=32, diffuser__sheets=1)
-    for name in ("one", "two"):
-        speckle = np.random.default_rng(len(name) + ord(name[0])).gamma(4.0, 250.0, (80, 80))
-        np.save(tmp_path / f"{name}.npy", speckle)
-    made = {
-        (name, split): generate(
-            tmp_path / f"{name}-{split}.h5", setup, n=1, split=split, reference=tmp_path / f"{name}.npy"
-        )
-        for name, split in (("one", "training"), ("one", "validation"), ("two", "training"))
-    }
-    held_out = [PairFiles([made[key]]) for key in (("one", "validation"), ("two", "training"))]
-    trained = PairFiles([made["one", "training"]])
-    with pytest.raises(ValueError, match=r"another measured sandpaper than .*one-training.h5, got the same"):
-        training._require_held_out(held_out[0], trained, None)
-    training._require_held_out(held_out[1], trained, None)
-
-
 def test_an_interruption_says_how_to_go_on(tiny, tmp_path, monkeypatch):
     def interrupted(*_, **__):
         raise KeyboardInterrupt
@@ -300,14 +266,6 @@ def test_an_interruption_says_how_to_go_on(tiny, tmp_path, monkeypatch):
     ]
     result = CliRunner().invoke(main, ["fit", *arguments])
     assert (result.exit_code, "interrupted: --resume goes on" in result.output) == (1, True)
-
-
-def test_grey_values_are_not_split_like_photons(tmp_path):
-    setup = Setup().with_values(detector__rows=32, detector__columns=32, diffuser__sheets=1)
-    path = generate(tmp_path / "grey.h5", setup.with_values(detector__gain=0.5), n=1)
-    with pytest.raises(ValueError, match=r"grey.h5: still_share must be 0 and photons left out"):
-        fit([path], tmp_path / "run", settings=SMALL)
-    assert not (tmp_path / "run").exists()
 
 
 def test_options_that_do_not_go_together_are_wrong_usage():
@@ -402,6 +360,7 @@ def test_the_trainer_passes_on_jax(tmp_path):
     rooms = (
         "architectures",
         "confidence",
+        "configuration",
         "data",
         "inference",
         "layers",
